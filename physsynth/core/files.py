@@ -1,0 +1,77 @@
+"""Files that appear whole or not at all, and xarray datasets as HDF5 (netCDF-4 layout).
+
+A dataset is laid out in memory and written by one rename, so a killed process leaves no half file.
+The bytes depend on the content only: no time stamps.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+
+import xarray as xr
+
+from physsynth.core.errors import OutputError
+
+
+def write_bytes(path: Path, data: bytes) -> Path:
+    """Write a file so that it appears whole or not at all.
+
+    Raises
+    ------
+    OutputError
+        If the folder is read-only, full, or no folder.
+    """
+    path = Path(path)
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(name, 0o644)
+            os.replace(name, path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+    return path
+
+
+@contextmanager
+def writing(path: Path):
+    """Turn what the operating system says about a path into an OutputError."""
+    try:
+        yield
+    except OSError as reason:
+        raise OutputError(
+            "cannot write",
+            file=path,
+            wanted="a folder that can be written to, with room for the results",
+            got=reason.strerror or str(reason),
+            advice="free some space, or choose another folder with --out",
+        ) from reason
+
+
+def to_bytes(data: xr.Dataset | xr.DataTree) -> bytes:
+    """Lay a dataset or tree out as HDF5 in netCDF-4 form; the same content gives the same bytes."""
+    return bytes(data.to_netcdf(engine="h5netcdf"))
+
+
+def write(path: Path, data: xr.Dataset | xr.DataTree) -> Path:
+    """Write a dataset or tree so that the file appears whole or not at all."""
+    return write_bytes(path, to_bytes(data))
+
+
+def read(path: Path) -> xr.Dataset:
+    """Read a dataset into memory."""
+    return xr.load_dataset(path, engine="h5netcdf")
+
+
+def read_tree(path: Path) -> xr.DataTree:
+    """Read a tree of datasets into memory."""
+    with xr.open_datatree(path, engine="h5netcdf") as tree:
+        return tree.load()

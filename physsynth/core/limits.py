@@ -1,0 +1,78 @@
+"""Limit states: failure where g <= 0."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+import jax
+
+from physsynth.core.errors import UnknownNameError, unknown_name
+from physsynth.core.units import quantity_in
+
+
+@dataclass(frozen=True)
+class LimitState:
+    """A limit state of a simulator: ``function(p, y, **settings)`` is <= 0 where it fails.
+
+    Parameters
+    ----------
+    unit : str
+        Unit of g.
+    function : callable
+        From one scenario's parameters `p`, outputs `y` and the settings to the scalar g.
+    settings : mapping of str to str
+        Name and unit of each number that a study must state, for example ``{"threshold": "mg/L"}``.
+    description : str
+        One line for people.
+
+    Examples
+    --------
+    >>> too_far = LimitState("m", lambda p, y, limit: limit - y["distance"], {"limit": "m"})
+    >>> float(too_far({}, {"distance": 12.0}, limit="0.01 km"))
+    -2.0
+    """
+
+    unit: str
+    function: Callable[..., jax.Array]
+    settings: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    description: str = ""
+
+    def __call__(self, p, y, **settings) -> jax.Array:
+        """Evaluate g for one scenario; a setting is a number in its unit or text such as "20 mg/L"."""
+        return self.function(p, y, **self.read_settings(settings))
+
+    def read_settings(self, given: Mapping[str, object], *, file=None, key=None) -> dict[str, float]:
+        """Check the settings and convert them to this limit state's units.
+
+        Raises
+        ------
+        UnknownNameError
+            If a setting is missing or not declared.
+        UnitError
+            If a setting's unit does not fit.
+        """
+        place = f"{key}." if key else ""
+        for name in given:
+            if name not in self.settings:
+                raise unknown_name("setting of the limit state", name, self.settings, file=file, key=place + name)
+        for name, unit in self.settings.items():
+            if name not in given:
+                raise UnknownNameError(
+                    "a setting of the limit state is missing",
+                    file=file,
+                    key=place + name,
+                    wanted=f"a quantity in {unit}",
+                    got="nothing",
+                    advice=f'state it, for example {name} = "1 {unit}"',
+                )
+        return {
+            name: _number(value, self.settings[name], file, place + name) for name, value in given.items()
+        }
+
+
+def _number(value, unit, file, key):
+    if isinstance(value, str):
+        return quantity_in(value, unit, file=file, key=key)
+    return value
