@@ -1,0 +1,143 @@
+"""What is believed of a simulator's parameters before the data: pooled values, populations, noise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpyro.distributions as dist
+
+from physsynth.core import Simulator
+from physsynth.core.errors import unknown_name
+from physsynth.core.space import check_distribution
+from physsynth.core.units import convert, product_unit
+
+
+@dataclass(frozen=True)
+class Population:
+    """A parameter that varies log-normally between the members of a population.
+
+    Member i has the value ``median * exp(spread * z_i)`` with z_i standard normal.
+
+    Parameters
+    ----------
+    median : Distribution
+        Prior of the population median, positive.
+    spread : Distribution
+        Prior of the standard deviation of the logarithm between members.
+    per : str, optional
+        Column of the measurements that the parameter is proportional to, for example body weight.
+    unit : str, optional
+        Unit of the median; the simulator's unit (divided by that of `per`) unless given.
+    """
+
+    median: dist.Distribution
+    spread: dist.Distribution
+    per: str | None = None
+    unit: str | None = None
+
+    def __post_init__(self):
+        check_distribution(self.median)
+        check_distribution(self.spread)
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Combined error model: a measurement has standard deviation sqrt(a^2 + (b f)^2).
+
+    Parameters
+    ----------
+    additive : Distribution, optional
+        Prior of a, in the output's unit.
+    proportional : Distribution, optional
+        Prior of b, without unit.
+    """
+
+    additive: dist.Distribution | None = None
+    proportional: dist.Distribution | None = None
+
+
+def deviation(prediction: jax.Array, noise: Mapping[str, jax.Array]) -> jax.Array:
+    """Return the standard deviation of a measurement of `prediction` under posterior noise values."""
+    additive = noise.get("additive_noise", jnp.zeros(()))
+    proportional = noise.get("proportional_noise", jnp.zeros(()))
+    return jnp.sqrt(additive**2 + (proportional * prediction) ** 2)
+
+
+@dataclass(frozen=True)
+class Members:
+    """How the members of a population get a simulator's parameters.
+
+    A bounded parameter (`Simulator.lower_bounds`) is its bound plus a positive excess, and the
+    excess is what varies; this parameterisation leaves no mirrored mode. A parameter `per` a column
+    is that column times a value per unit of it.
+
+    Parameters
+    ----------
+    sim : Simulator
+    priors : mapping of str to Population or Distribution
+        By the simulator's parameter.
+    columns : mapping of str to str
+        Units of the columns that `per` may name.
+    """
+
+    sim: Simulator
+    priors: Mapping[str, Population | dist.Distribution]
+    columns: Mapping[str, str]
+
+    def __post_init__(self):
+        for name, prior in self.priors.items():
+            if name not in self.sim.parameters:
+                raise unknown_name("parameter of " + self.sim.name, name, self.sim.parameters, key=name)
+            per = prior.per if isinstance(prior, Population) else None
+            if per is not None and per not in self.columns:
+                raise unknown_name("column", per, self.columns, key=f"{name}.per")
+            self.scale(name)
+
+    @property
+    def populations(self) -> dict[str, Population]:
+        """The parameters that vary between members."""
+        return {name: prior for name, prior in self.priors.items() if isinstance(prior, Population)}
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The name of what varies, by parameter: itself, its excess, or its value per column."""
+        return {name: self.variable(name) for name in self.priors}
+
+    def variable(self, name: str) -> str:
+        """Return the name of what varies behind a parameter."""
+        excess = "_excess" if name in self.sim.lower_bounds else ""
+        per = self._per(name)
+        return name + excess + (f"_per_{per}" if per else "")
+
+    def unit(self, name: str) -> str:
+        """Return the unit of what varies behind a parameter."""
+        prior, own = self.priors[name], self.sim.parameters[name].unit
+        if isinstance(prior, Population) and prior.unit is not None:
+            return prior.unit
+        per = self._per(name)
+        return f"{own}/{self.columns[per]}" if per else own
+
+    def scale(self, name: str) -> float:
+        """Return the factor from what varies (times its column) to the simulator's unit."""
+        per = self._per(name)
+        unit = product_unit([self.unit(name), self.columns[per]]) if per else self.unit(name)
+        return float(convert(1.0, unit, self.sim.parameters[name].unit, key=f"{name}.unit"))
+
+    def parameters(
+        self, own: Mapping[str, jax.Array], columns: Mapping[str, jax.Array]
+    ) -> dict[str, jax.Array]:
+        """Return a member's simulator parameters from what varies and the member's columns."""
+        values: dict[str, jax.Array] = {}
+        for name in sorted(self.priors, key=lambda name: name in self.sim.lower_bounds):
+            per = self._per(name)
+            value = self.scale(name) * own[self.variable(name)] * (columns[per] if per else 1.0)
+            bound = self.sim.lower_bounds.get(name)
+            values[name] = value if bound is None else bound(values) + value
+        return values
+
+    def _per(self, name):
+        prior = self.priors[name]
+        return prior.per if isinstance(prior, Population) else None

@@ -1,0 +1,132 @@
+"""Measurements: a table of real data as an xarray Dataset over ``observation``, checked on reading."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from physsynth.core.errors import DataError, nearest
+from physsynth.core.units import check_unit
+
+
+def read_measurements(
+    file: str | Path, units: Mapping[str, str], sha256: str | None = None, *, study=None
+) -> xr.Dataset:
+    """Read a comma-separated table; lines that begin with # are notes.
+
+    Parameters
+    ----------
+    file : path
+    units : mapping of str to str
+        The columns wanted and the unit of each; other columns are kept without a unit.
+    sha256 : str, optional
+        The digest that the file must have.
+    study : path, optional
+        The study file that asks for it, named in errors.
+
+    Returns
+    -------
+    xr.Dataset
+        Columns over ``observation``; attributes ``source_file``, ``sha256`` and ``notes``.
+
+    Raises
+    ------
+    DataError
+        If the file is missing, unreadable, empty, lacks a column, holds text or non-finite numbers
+        in a column with a unit, or has another digest.
+    """
+    path = Path(file)
+    content = _content(path, study)
+    digest = hashlib.sha256(content).hexdigest()
+    _check_digest(digest, sha256, path)
+    table = _table(content, path)
+    for column, unit in units.items():
+        check_unit(unit, file=study, key=f"measurements.units.{column}")
+        _check_column(table, column, path)
+    attrs = {"source_file": path.name, "sha256": digest, "notes": _notes(content)}
+    variables = {
+        str(name): ("observation", column.to_numpy(), {"units": units[name]} if name in units else {})
+        for name, column in table.items()
+    }
+    return xr.Dataset(variables, attrs=attrs)
+
+
+def _content(path, study):
+    try:
+        return path.read_bytes()
+    except OSError as reason:
+        raise DataError(
+            "the measurements cannot be read",
+            file=study or path,
+            key="measurements.file",
+            wanted="a readable file of comma-separated values",
+            got=f"{path}: {reason.strerror}",
+            advice=_neighbour(path),
+        ) from reason
+
+
+def _neighbour(path):
+    folder = path.parent
+    files = [f.name for f in folder.glob("*")] if folder.is_dir() else []
+    return nearest(path.name, files) or "check the path; it is relative to the study file"
+
+
+def _check_digest(digest, sha256, path):
+    if sha256 is not None and digest != sha256.removeprefix("sha256:"):
+        raise DataError(
+            "the measurements have changed",
+            file=path,
+            key="measurements.sha256",
+            wanted=sha256,
+            got=digest,
+            advice="restore the file, or state the new digest once you know why it changed",
+        )
+
+
+def _table(content, path):
+    try:
+        table = pd.read_csv(io.BytesIO(content), comment="#", skipinitialspace=True)
+    except (ValueError, UnicodeDecodeError) as reason:
+        raise DataError(
+            "the measurements are no table",
+            file=path,
+            wanted="comma-separated values with a header line",
+            got=str(reason).split("\n")[0],
+        ) from reason
+    if table.empty:
+        raise DataError("the measurements are empty", file=path, wanted="at least one row", got="no rows")
+    return table
+
+
+def _check_column(table, column, path):
+    if column not in table:
+        raise DataError(
+            "a column is missing",
+            file=path,
+            key=column,
+            wanted=f"a column named {column}",
+            got="columns " + ", ".join(map(str, table)),
+            advice=nearest(column, map(str, table)),
+        )
+    numbers = pd.to_numeric(table[column], errors="coerce").to_numpy(float)
+    bad = np.flatnonzero(~np.isfinite(numbers))
+    if bad.size:
+        raise DataError(
+            "a measurement is not a finite number",
+            file=path,
+            key=f"{column}, row {bad[0] + 1}",
+            wanted="finite numbers",
+            got=str(table[column].iloc[bad[0]]),
+            advice="correct the row, or leave it out and say so in the file's notes",
+        )
+
+
+def _notes(content):
+    lines = content.decode("utf-8", errors="replace").splitlines()
+    return "\n".join(line.lstrip("# ") for line in lines if line.startswith("#"))

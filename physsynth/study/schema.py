@@ -1,0 +1,151 @@
+"""What a study file may say. Every table of the TOML file is one class; unknown keys are errors."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+
+
+class Table(BaseModel):
+    """A table of the study file."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class StudyTable(Table):
+    """[study]: the question, the seed and the precision of all arithmetic."""
+
+    question: str = Field(min_length=1)
+    title: str | None = None
+    seed: int = Field(0, ge=0, lt=2**32)
+    precision: Literal["float64", "float32"] = "float64"
+    context_of_use: str = ""
+    decision_consequence: str = ""
+
+
+class SimulatorTable(Table):
+    """[simulator]: which simulator, its static options, and what to do with runs that fail."""
+
+    name: str
+    options: dict[str, Any] = {}
+    on_failure: Literal["keep", "stop", "retry"] = "keep"
+
+
+class MeasurementsTable(Table):
+    """[measurements]: the real data, the unit of each column, and what a row says about the simulator."""
+
+    file: str
+    units: dict[str, str] = Field(min_length=1)
+    sha256: str | None = None
+    source: str = ""
+    output: str | None = None
+    groups: str | None = None
+    conditions: dict[str, Any] = {}
+
+
+class DistributionTable(BaseModel):
+    """A distribution by its NumPyro name; the other keys are its arguments."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    distribution: str
+
+
+class ParameterTable(DistributionTable):
+    """A random input of a new scenario; `size` makes a vector of independent draws."""
+
+    unit: str = "1"
+    description: str = ""
+    size: int | None = Field(None, ge=1)
+
+
+class PopulationTable(Table):
+    """A parameter that varies log-normally between members: priors of its median and its spread."""
+
+    median: DistributionTable
+    spread: DistributionTable
+    per: str | None = None
+    unit: str | None = None
+
+
+class NoiseTable(Table):
+    """The combined error model of a measurement."""
+
+    additive: DistributionTable | None = None
+    proportional: DistributionTable | None = None
+
+
+Prior = Annotated[
+    Annotated[PopulationTable, Tag("population")] | Annotated[DistributionTable, Tag("pooled")],
+    Discriminator(lambda table: "population" if "median" in table or "spread" in table else "pooled"),
+]
+
+
+class CalibrateTable(Table):
+    """[calibrate]: priors, error model, and the length of the Markov chains."""
+
+    parameters: dict[str, Prior] = Field(min_length=1)
+    noise: NoiseTable
+    chains: int = Field(4, ge=2)
+    warmup: int = Field(1000, ge=10)
+    draws: int = Field(1000, ge=10)
+    target_acceptance: float = Field(0.9, gt=0.5, lt=1.0)
+
+
+class ScenarioTable(Table):
+    """[scenario]: what a new scenario is: random inputs, fixed values, and the simulator's options."""
+
+    description: str = ""
+    parameters: dict[str, ParameterTable] = {}
+    fixed: dict[str, str | float] = {}
+    options: dict[str, Any] = {}
+
+
+class RareTable(BaseModel):
+    """[rare]: the failure, and how precisely its probability is wanted. Other keys set the limit state."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    limit_state: str
+    scenarios: int = Field(2000, ge=1)
+    target_cov: float = Field(0.03, gt=0.0, lt=1.0)
+    max_calls: int = Field(200_000, ge=100)
+    replicates: int = Field(4, ge=2, le=64)
+    method: str = "auto"
+
+
+class RequireTable(Table):
+    """[require]: how narrow the probability's interval must become, and with what assurance."""
+
+    quantity: Literal["failure_probability"] = "failure_probability"
+    factor: float = Field(gt=1.0)
+    interval: float = Field(0.9, gt=0.0, lt=1.0)
+    assurance: float = Field(0.8, gt=0.0, lt=1.0)
+    max_n: int = Field(1000, ge=1)
+    replicates: int = Field(200, ge=20)
+
+
+class EvaluateTable(Table):
+    """[evaluate]: how many ordinary scenarios are checked beside the rare ones."""
+
+    ordinary_scenarios: int = Field(4096, ge=100)
+
+
+class ReleaseTable(Table):
+    """[release]: the title and the terms of the dataset."""
+
+    title: str | None = None
+    license: str = "not stated"
+
+
+class StudyFile(Table):
+    """A whole study file."""
+
+    study: StudyTable
+    simulator: SimulatorTable
+    measurements: MeasurementsTable | None = None
+    calibrate: CalibrateTable | None = None
+    scenario: ScenarioTable = ScenarioTable()
+    rare: RareTable
+    require: RequireTable | None = None
+    evaluate: EvaluateTable = EvaluateTable()
+    release: ReleaseTable = ReleaseTable()
