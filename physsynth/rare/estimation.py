@@ -1,0 +1,119 @@
+"""The door: from a limit state and a parameter space to an event."""
+
+from __future__ import annotations
+
+import jax
+import numpy as np
+
+from physsynth.core.errors import ParameterError, unknown_name
+from physsynth.core.space import ParameterSpace
+from physsynth.rare.auto import Auto
+from physsynth.rare.evaluator import Evaluator, LimitStateFunction
+from physsynth.rare.event import RESERVED, Event
+from physsynth.rare.modes import Modes, find_modes
+from physsynth.rare.montecarlo import MonteCarlo
+from physsynth.rare.outcome import Estimate, Method
+from physsynth.rare.subset import Subset
+
+METHODS: dict[str, Method] = {
+    "auto": Auto(),
+    "montecarlo": MonteCarlo(),
+    "subset": Subset(),
+}
+
+
+def estimate(
+    limit_state: LimitStateFunction,
+    space: ParameterSpace,
+    key: jax.Array,
+    target_cov: float = 0.05,
+    max_calls: int = 100_000,
+    method: str | Method = "auto",
+    differentiable: bool = True,
+) -> Event:
+    """Estimate the probability that a limit state is not positive, and sample the scenarios where it is not.
+
+    Parameters
+    ----------
+    limit_state : callable
+        From one scenario's parameters (dict of arrays) to the scalar g. Failure where g <= 0; NaN for
+        a run that failed. Must be traceable by JAX.
+    space : ParameterSpace
+        The joint distribution of the parameters; discrete ones are allowed.
+    key : jax.Array
+        JAX key; the same key gives the same event.
+    target_cov : float
+        Wanted coefficient of variation of the probability.
+    max_calls : int
+        Budget of the search and of the estimate, in calls of g; a call with gradient counts three.
+    method : str or Method
+        "auto", "montecarlo", "subset", "importance", or an object of your own.
+    differentiable : bool
+        False for a limit state whose gradient does not exist or is not to be used.
+
+    Returns
+    -------
+    Event
+        `converged` is False, and `warnings` say why, where the target was not reached.
+
+    Raises
+    ------
+    ParameterError
+        If a number is out of range, a parameter's name is reserved, or g is not a scalar.
+    UnknownNameError
+        If the method is unknown.
+
+    Examples
+    --------
+    >>> from physsynth.core.space import ParameterSpace
+    >>> event = estimate(lambda p: 2.0 - p["u"][0], ParameterSpace.standard_normal(2), jax.random.key(0))
+    >>> event.converged, round(event.probability, 3)
+    (True, 0.023)
+    """
+    _check(space, target_cov, max_calls)
+    evaluator = Evaluator(limit_state, space, int(max_calls), differentiable)
+    rng = np.random.default_rng(np.asarray(jax.random.key_data(key)).ravel())
+    result = _method(method).run(evaluator, rng, target_cov)
+    return _event(space, result, find_modes(result, evaluator, rng), evaluator, key)
+
+
+def _event(space, result: Estimate, modes: Modes, evaluator: Evaluator, key) -> Event:
+    return Event(
+        space=space,
+        estimate=result,
+        mode_of=modes,
+        probability=result.probability,
+        cov=result.spread.cov,
+        calls=evaluator.calls,
+        gradient_calls=evaluator.gradient_calls,
+        failed_runs=evaluator.failed_runs,
+        converged=result.converged,
+        warnings=result.warnings,
+        key=key,
+    )
+
+
+def _method(method):
+    if isinstance(method, str):
+        if method not in METHODS:
+            raise unknown_name("method", method, METHODS, key="method")
+        return METHODS[method]
+    return method
+
+
+def _check(space, target_cov, max_calls):
+    if not 0 < target_cov < 1:
+        raise ParameterError(
+            "a target out of range", key="target_cov", wanted="between 0 and 1", got=target_cov
+        )
+    if max_calls < 1:
+        raise ParameterError("no calls allowed", key="max_calls", wanted="at least 1", got=max_calls)
+    taken = [name for name in space.names if name in RESERVED]
+    if taken:
+        raise ParameterError(
+            "a parameter with a reserved name",
+            key=taken[0],
+            wanted="a name other than " + ", ".join(RESERVED),
+            got=taken[0],
+            advice="rename it: the scenarios of an event use this name",
+        )

@@ -1,0 +1,115 @@
+"""The limit state as a function of standard normals, in batches, with its calls counted.
+
+g(u) = limit_state(x(u)), u ~ N(0, I). Batches are padded to one fixed shape, so that a limit state
+is compiled once (twice with gradients), however the number of points varies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from physsynth.core.errors import ParameterError
+from physsynth.core.space import ParameterSpace
+
+BLOCK = 512
+GRADIENT_BLOCK = 64
+GRADIENT_COST = 3
+LimitStateFunction = Callable[[dict[str, jax.Array]], jax.Array]
+
+
+class Evaluator:
+    """Evaluates g over arrays of standard normals and keeps count.
+
+    Parameters
+    ----------
+    limit_state : callable
+        From one scenario's parameters to the scalar g; failure where g <= 0, NaN for a failed run.
+    space : ParameterSpace
+    max_calls : int
+        Budget in calls of g; a value with its gradient counts three.
+    differentiable : bool
+        Whether gradients may be asked for.
+    """
+
+    def __init__(self, limit_state, space: ParameterSpace, max_calls: int, differentiable: bool = True):
+        self.space, self.max_calls = space, max_calls
+        self.continuous = _continuous(space)
+        self.differentiable = differentiable and bool(self.continuous.any())
+        self.calls = self.gradient_calls = self.failed_runs = 0
+        self._value, self._slope = _compiled(limit_state, space)
+
+    @property
+    def dimension(self) -> int:
+        """Number of standard normals behind one scenario."""
+        return self.space.dimension
+
+    @property
+    def cost(self) -> int:
+        """Calls so far, a gradient counted as three."""
+        return self.calls + GRADIENT_COST * self.gradient_calls
+
+    @property
+    def remaining(self) -> int:
+        """Calls that the budget still allows."""
+        return max(0, self.max_calls - self.cost)
+
+    def values(self, u: Float[np.ndarray, "n dimension"]) -> Float[np.ndarray, " n"]:
+        """Return g at each row; NaN where the run failed."""
+        self.calls += len(u)
+        g = _in_blocks(self._value, u, BLOCK)[0]
+        self.failed_runs += int(np.isnan(g).sum())
+        return g
+
+    def slopes(self, u: Float[np.ndarray, "n dimension"]):
+        """Return g (n,) and its gradient (n, dimension) at each row."""
+        self.gradient_calls += len(u)
+        g, slope = _in_blocks(self._slope, u, GRADIENT_BLOCK)
+        self.failed_runs += int(np.isnan(g).sum())
+        return g, slope
+
+
+def _continuous(space):
+    """Return which standard normals stand behind continuous parameters (dimension,)."""
+    discrete = np.zeros(space.dimension, bool)
+    for name, part in space.slices.items():
+        discrete[part] = space.parameters[name].distribution.is_discrete
+    return ~discrete
+
+
+def _compiled(limit_state, space):
+    try:
+        return _compile(limit_state, space)
+    except TypeError:
+        return _compile.__wrapped__(limit_state, space)
+
+
+@lru_cache(maxsize=32)
+def _compile(limit_state: LimitStateFunction, space: ParameterSpace):
+    def g(u):
+        value = jnp.asarray(limit_state(space.from_normal(u)), float)
+        if value.shape != ():
+            raise ParameterError(
+                "a limit state that is not a scalar",
+                key="limit_state",
+                wanted="shape ()",
+                got=f"shape {value.shape}",
+            )
+        return value
+
+    return jax.jit(jax.vmap(lambda u: (g(u),))), jax.jit(jax.vmap(jax.value_and_grad(g)))
+
+
+def _in_blocks(function, u, block):
+    parts = [function(_padded(u[i : i + block], block)) for i in range(0, max(len(u), 1), block)]
+    columns = zip(*parts, strict=True)
+    return tuple(np.concatenate([np.asarray(part, float) for part in column])[: len(u)] for column in columns)
+
+
+def _padded(u, block):
+    return np.concatenate([u, np.zeros((block - len(u), u.shape[1]))]) if len(u) < block else u

@@ -1,0 +1,132 @@
+"""Failure modes: the separate parts of the failure domain, each with its share and its design point.
+
+Two failing points belong to one mode if the straight line or the arc between them fails throughout.
+Representatives drawn by weight are joined so; every other failing point follows the nearest of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from physsynth.rare.evaluator import GRADIENT_COST, Evaluator
+from physsynth.rare.form import along_rays, search
+from physsynth.rare.outcome import Estimate
+
+REPRESENTATIVES = 96
+MOST = 16
+BETWEEN = (0.25, 0.5, 0.75)
+
+
+@dataclass(frozen=True)
+class Modes:
+    """The mode of each failing point, and the design point of each mode, largest share first."""
+
+    labels: Int[np.ndarray, " failing"]
+    design_points: Float[np.ndarray, "mode dimension"]
+    share: Float[np.ndarray, " mode"]
+
+
+def find_modes(estimate: Estimate, evaluator: Evaluator, rng: np.random.Generator) -> Modes:
+    """Group the failing points of an estimate; spends what calls the budget still allows on it."""
+    if not len(estimate.u):
+        return Modes(np.zeros(0, int), np.zeros((0, evaluator.dimension)), np.zeros(0))
+    if estimate.design_points is not None and len(estimate.design_points):
+        return _ordered(estimate, _nearest_plane(estimate.u, estimate.design_points), estimate.design_points)
+    pick = _by_weight(estimate.weight, rng)
+    joined = _joined(estimate.u[pick], evaluator)
+    labels = joined[_nearest(estimate.u, estimate.u[pick], joined)]
+    points = [
+        _design_point(estimate.u[labels == k], estimate.weight[labels == k], evaluator)
+        for k in np.unique(labels)
+    ]
+    return _ordered(estimate, np.unique(labels, return_inverse=True)[1], np.stack(points))
+
+
+def _ordered(estimate, labels, points):
+    share = np.bincount(labels, estimate.weight, len(points)) / max(estimate.probability, 1e-300)
+    order = [k for k in np.argsort(-share, kind="stable") if share[k] > 0]
+    rank = np.full(len(points), -1)
+    rank[order] = np.arange(len(order))
+    return Modes(rank[labels], points[order], share[order])
+
+
+def _nearest_plane(u, points):
+    """Assign each point to the design point whose tangent plane it lies deepest behind."""
+    beta = np.linalg.norm(points, axis=1)
+    return np.argmax(u @ (points / np.maximum(beta, 1e-12)[:, None]).T - beta, axis=1)
+
+
+def _by_weight(weight, rng):
+    """Systematic resampling: a part with 5 % of the weight has about five representatives."""
+    n = min(REPRESENTATIVES, len(weight))
+    place = (rng.random() + np.arange(n)) / n
+    return np.unique(np.searchsorted(np.cumsum(weight) / weight.sum(), place).clip(max=len(weight) - 1))
+
+
+def _joined(u, evaluator):
+    """Return the index of the leader of each representative, the ones nearest to the origin leading."""
+    leader = np.full(len(u), -1)
+    for i in np.argsort(np.linalg.norm(u, axis=1), kind="stable"):
+        leaders = np.unique(leader[leader >= 0])
+        leaders = leaders[np.argsort(-_cosine(u[i], u[leaders]), kind="stable")]
+        leader[i] = next((j for j in leaders if _connected(u[i], u[j], evaluator)), i)
+        if leader[i] == i and len(leaders) >= MOST:
+            leader[i] = leaders[0]
+    return leader
+
+
+def _cosine(one, many):
+    return many @ one / np.maximum(np.linalg.norm(one) * np.linalg.norm(many, axis=1), 1e-300)
+
+
+def _connected(one, other, evaluator):
+    if _cosine(one, other[None])[0] > 0.95:
+        return True
+    if evaluator.remaining < 2 * len(BETWEEN):
+        return False
+    part = np.array(BETWEEN)[:, None]
+    line = (1 - part) * one + part * other
+    radius = (1 - part) * np.linalg.norm(one) + part * np.linalg.norm(other)
+    arc = line * radius / np.maximum(np.linalg.norm(line, axis=1, keepdims=True), 1e-12)
+    return any(np.all(evaluator.values(path) <= 0) for path in (line, arc))
+
+
+def _nearest(u, representatives, leader):
+    """Return for each point a representative of the group with the nearest centre."""
+    leaders = np.unique(leader)
+    centres = np.stack([representatives[leader == k].mean(axis=0) for k in leaders])
+    return leaders[np.argmax(u @ centres.T - 0.5 * np.sum(centres**2, axis=1), axis=1)]
+
+
+def _design_point(u, weight, evaluator):
+    """Search from the mode's centre where gradients exist, else pull failing points along their rays."""
+    centre = np.average(u, axis=0, weights=weight)
+    nearest = u[np.argmin(np.linalg.norm(u, axis=1))]
+    if evaluator.differentiable and evaluator.remaining > 40 * GRADIENT_COST:
+        found = search(evaluator, np.stack([centre, nearest]))
+        if len(found.u):
+            return _relaxed(found, evaluator)
+    rays = np.stack([_failing_on_ray(centre, evaluator, nearest), nearest])
+    pulled = along_rays(evaluator, rays)
+    return pulled[np.argmin(np.linalg.norm(pulled, axis=1))]
+
+
+def _relaxed(found, evaluator):
+    """Return the nearest design point, its discrete parameters pulled to their medians as far as it fails."""
+    best = np.argmin(np.linalg.norm(found.u, axis=1))
+    point = found.u[best : best + 1] + 1e-3 * found.direction[best : best + 1]
+    if evaluator.continuous.all():
+        return found.u[best]
+    return along_rays(evaluator, point, np.where(evaluator.continuous, point, 0.0))[0]
+
+
+def _failing_on_ray(centre, evaluator, otherwise):
+    """Return a failing point on the ray through the centre, if one of a few lies in the failure domain."""
+    candidates = np.array([1.0, 1.1, 1.25, 1.5, 2.0])[:, None] * centre
+    if evaluator.remaining < len(candidates):
+        return otherwise
+    fails = np.flatnonzero(evaluator.values(candidates) <= 0)
+    return candidates[fails[0]] if len(fails) else otherwise
