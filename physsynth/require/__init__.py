@@ -1,1 +1,23 @@
-"""Placeholder."""
+"""How much real data is still needed: one function a question, each answered by a `Requirement`."""
+
+from physsynth.require.demonstration import Binomial as Binomial
+from physsynth.require.demonstration import Poisson as Poisson
+from physsynth.require.demonstration import Prior as Prior
+from physsynth.require.demonstration import demonstration as demonstration
+from physsynth.require.population import Wording as Wording
+from physsynth.require.population import population as population
+from physsynth.require.requirement import Check as Check
+from physsynth.require.requirement import Question as Question
+from physsynth.require.requirement import Requirement as Requirement
+
+__all__ = [
+    "Binomial",
+    "Check",
+    "Poisson",
+    "Prior",
+    "Question",
+    "Requirement",
+    "Wording",
+    "demonstration",
+    "population",
+]

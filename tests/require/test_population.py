@@ -1,0 +1,126 @@
+"""Population requirements against a case with a closed form.
+
+Members measured exactly with known spread 1 and a normal posterior of the mean: after n more members the
+posterior sd is (1 / s^2 + n)^(-1/2), whatever the members turn out to be.
+"""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from physsynth.core.errors import ParameterError
+from physsynth.require import population
+
+S, SD, MAX_N = 4000, 0.3, 256
+Z90 = 1.6448536269514722
+
+
+def exact(psi, key):
+    return 1e10 * jnp.eye(1)
+
+
+def mean(theta):
+    return theta["location"][0]
+
+
+def mean_and_other(theta):
+    return theta["location"][0] + theta["other"][0]
+
+
+def posterior(other_sd=None):
+    normal = jax.random.normal(jax.random.key(0), (S, 3))
+    normal = (normal - normal.mean(0)) / normal.std(0)
+    draws = {"location": SD * normal[:, :1], "log_spread": 1e-3 * normal[:, 1:2]}
+    return draws if other_sd is None else draws | {"other": other_sd * normal[:, 2:]}
+
+
+def factor_at(n, other_sd=0.0):
+    """The ratio of the interval's ends after n more members."""
+    return math.exp(2 * Z90 * math.sqrt(1 / (1 / SD**2 + n) + other_sd**2))
+
+
+def ask():
+    key = jax.random.key(1)
+    return population(posterior(), exact, mean, factor_at(100), key, max_n=MAX_N, replicates=100)
+
+
+@pytest.fixture(scope="module")
+def forecast():
+    return ask()
+
+
+def test_number_has_the_closed_form(forecast):
+    """A width from 1000 draws has a standard error of 2.8 %, so n one of 5.6 %, its median 0.7 %."""
+    assert forecast.verdict == "FORECAST"
+    assert forecast.quantiles[0.5] == pytest.approx(100, rel=0.05)
+    assert forecast.quantiles[0.95] / forecast.quantiles[0.05] < 1.35
+    assert forecast.number == pytest.approx(105, abs=6)
+    assert forecast.probability_never == 0
+
+
+def test_present_ratio_and_paths(forecast):
+    assert forecast.bound == pytest.approx(factor_at(0), rel=0.05)
+    assert forecast.forecast.sizes == {"replicate": 100, "n": 9}
+    median = forecast.forecast["width"].median("replicate").values[:7]
+    exact_widths = [math.log(factor_at(2**i)) for i in range(7)]
+    np.testing.assert_allclose(median, exact_widths, rtol=0.03)
+
+
+def test_same_key_same_answer(forecast):
+    again = ask()
+    assert again.summary() == forecast.summary()
+    assert again.forecast.identical(forecast.forecast)
+
+
+def test_what_members_do_not_inform_is_a_floor():
+    """With a nuisance of sd 0.2 the ratio cannot fall below exp(3.29 * 0.2) = 1.93."""
+    floor = math.exp(2 * Z90 * 0.2)
+    need = population(
+        posterior(0.2), exact, mean_and_other, floor * 0.95, jax.random.key(2), max_n=MAX_N, replicates=40
+    )
+    assert need.verdict == "FLOOR"
+    assert need.number is None
+    assert need.probability_never == 1
+    assert need.floor == pytest.approx(floor, rel=0.04)
+    assert "FLOOR" in need.statement()["verdict"]
+
+
+def test_met_already():
+    need = population(posterior(), exact, mean, factor_at(0) * 1.2, jax.random.key(1))
+    assert (need.verdict, need.number) == ("MET", 0)
+
+
+@pytest.mark.parametrize("scale", [0.0, 1.0], ids=["constant", "few"])
+def test_pilot_too_small(scale):
+    few = {name: scale * value[:50] for name, value in posterior().items()}
+    need = population(few, exact, mean, 1.5, jax.random.key(1))
+    assert need.verdict == "NEEDS_PILOT"
+    assert need.number is None
+    assert need.failed
+
+
+@pytest.mark.parametrize(
+    ("change", "key"),
+    [
+        ({"factor": 1.0}, "factor"),
+        ({"factor": "three"}, "factor"),
+        ({"assurance": 80}, "assurance"),
+        ({"interval": 0.0}, "interval"),
+        ({"max_n": 0}, "max_n"),
+        ({"replicates": 2.5}, "replicates"),
+        ({"draws": {"location": np.zeros((500, 1))}}, 'draws["log_spread"]'),
+        ({"draws": {"location": np.zeros((9, 1)), "log_spread": np.zeros((8, 1))}}, 'draws["log_spread"]'),
+        ({"draws": {"location": [[np.nan]], "log_spread": [[0.0]]}}, 'draws["location"]'),
+        ({"information": lambda psi, key: jnp.eye(2)}, "information"),
+        ({"information": lambda psi, key: -jnp.eye(1)}, "information"),
+        ({"log_quantity": lambda theta: jnp.log(theta["location"][0])}, "log_quantity"),
+    ],
+)
+def test_bad_input_is_named(change, key):
+    given = {"draws": posterior(), "information": exact, "log_quantity": mean, "factor": 1.5}
+    with pytest.raises(ParameterError) as caught:
+        population(**{**given, **change}, key=jax.random.key(0))
+    assert caught.value.key == key

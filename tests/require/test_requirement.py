@@ -1,0 +1,58 @@
+"""The answer's own behaviour: JSON without infinities, quantiles, statement."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from physsynth.core.errors import ParameterError
+from physsynth.require import Check, Question, Requirement
+from physsynth.require.requirement import quantiles_of
+
+ASKED = Question("p is known", "p", "factor 3", "patients")
+
+
+def unreachable():
+    where = xr.Dataset({"equivalent": ("condition", [1.0, np.inf])}, {"condition": ["early", "late"]})
+    return Requirement(
+        "FLOOR",
+        None,
+        ASKED,
+        {0.05: 40.0, 0.95: math.inf},
+        probability_never=0.4,
+        floor=3.5,
+        where=where,
+        checks=(Check("draws", 10.0, 100.0, False, "draw more"),),
+    )
+
+
+def test_summary_is_json_and_names_what_is_never_reached():
+    summary = json.loads(json.dumps(unreachable().summary(), allow_nan=False))
+    assert summary["quantiles"] == {"0.05": 40.0, "0.95": None}
+    assert summary["never_reached"] == ["0.95"]
+    assert summary["number"] is None
+    assert summary["where"] == [
+        {"condition": "early", "equivalent": 1.0},
+        {"condition": "late", "equivalent": None},
+    ]
+
+
+def test_statement_says_floor_and_failed_checks():
+    statement = unreachable().statement({"model influence": "high"})
+    assert statement["verdict"].startswith("FLOOR: no amount")
+    assert "40 to never; probability that they never suffice 40%" in statement["number"]
+    assert "3.5" in statement["floor"]
+    assert statement["failed_checks"] == ["draws: 10 against 100. draw more"]
+    assert statement["context_of_use"]["model influence"] == "high"
+
+
+def test_quantiles_of_a_known_sample():
+    needed = np.arange(1.0, 101.0)
+    assert quantiles_of(needed) == {0.05: 5.0, 0.5: 50.0, 0.8: 80.0, 0.95: 95.0}
+
+
+def test_unknown_verdict():
+    with pytest.raises(ParameterError, match="FORECAST or MET"):
+        Requirement("MAYBE", None, ASKED, {})
