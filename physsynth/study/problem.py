@@ -1,0 +1,220 @@
+"""A study file put together: simulator, measurements, calibration model, scenario and limit state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpyro.distributions as dist
+import xarray as xr
+
+from physsynth import calibrate
+from physsynth.calibrate import Members, Noise, Population, SimulatorModel
+from physsynth.core import Keep, Retry, Simulator, Stop, find
+from physsynth.core.errors import ParameterError, PhyssynthError, unknown_name
+from physsynth.core.failures import FailurePolicy
+from physsynth.core.measurements import read_measurements
+from physsynth.study import schema
+from physsynth.study.compose import Scenario, compose
+from physsynth.study.distributions import build_distribution
+from physsynth.study.load import Study
+
+FAILURE_POLICIES: dict[str, FailurePolicy] = {"keep": Keep(), "stop": Stop(), "retry": Retry()}
+_WIDE_SPREAD = 0.975
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Everything that a study's stages work on.
+
+    Attributes
+    ----------
+    study : Study
+    sim : Simulator
+        The domain simulator with the study's options.
+    measurements : xr.Dataset or None
+    model : SimulatorModel or None
+        The calibration model; None for a study without measurements.
+    scenario : Scenario
+    settings : dict
+        Numbers that the limit state needs, in its units.
+    """
+
+    study: Study
+    sim: Simulator
+    measurements: xr.Dataset | None
+    model: SimulatorModel | None
+    scenario: Scenario
+    settings: Mapping[str, float]
+
+    @property
+    def on_failure(self) -> FailurePolicy:
+        """What happens to runs that fail."""
+        return FAILURE_POLICIES[self.study.tables.simulator.on_failure]
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """What varies between members, by its name in the posterior."""
+        return tuple(self.scenario.member_variables)
+
+    @cached_property
+    def population_variables(self) -> tuple[str, ...]:
+        """The calibrated variables that vary between members, in the order of `SimulatorModel.population`."""
+        if self.model is None:
+            return ()
+        return tuple(self.model.members.variable(name) for name in self.model.members.populations)
+
+    def reference(self, draws: Mapping[str, np.ndarray] | None) -> Simulator:
+        """Return the composed simulator under a density that covers the population under most draws.
+
+        For each varying parameter a log-normal with the posterior predictive location, and a variance
+        that adds the uncertainty of the location to a high quantile of the members' variance, so that
+        the ratio of any draw's density to it stays bounded where it matters.
+        """
+        if draws is None:
+            return self.scenario.simulator({})
+        located = {}
+        for name in self.population_variables:
+            location, spread = np.log(draws[name]), draws[f"{name}_spread"]
+            variance = location.var() + np.quantile(spread, _WIDE_SPREAD) ** 2
+            located[name] = dist.LogNormal(float(location.mean()), float(np.sqrt(variance)))
+        return self.scenario.simulator(located)
+
+    def limit_state(self, sim: Simulator) -> Callable[[Mapping[str, jax.Array]], jax.Array]:
+        """Return g of one scenario; under the policy "retry" a failed run is done again with smaller steps."""
+        name = self.study.tables.rare.limit_state
+        attempts = [sim]
+        if isinstance(self.on_failure, Retry) and sim.step is not None:
+            for _ in range(self.on_failure.attempts):
+                step = attempts[-1].options[sim.step] * self.on_failure.factor
+                attempts.append(attempts[-1].configure(**{sim.step: step}))
+        functions = [attempt.limit_state(name, **self.settings) for attempt in attempts]
+
+        def g(values):
+            value = functions[0](values)
+            for again in functions[1:]:
+                value = jnp.where(jnp.isfinite(value), value, again(values))
+            return value
+
+        return g
+
+    def log_density(self, draw: Mapping[str, jax.Array], values: Mapping[str, jax.Array]) -> jax.Array:
+        """Log density of members' values under one posterior draw: location (k,) and log spread (k,)."""
+        total = jnp.zeros(())
+        for i, name in enumerate(self.population_variables):
+            law = dist.LogNormal(draw["location"][i], jnp.exp(draw["log_spread"][i]))
+            total = total + law.log_prob(values[name])
+        return total
+
+    def population_draws(self, draws: Mapping[str, np.ndarray]) -> dict[str, jax.Array]:
+        """Return posterior draws of the members' log parameters: location and log spread, (draw, k)."""
+        assert self.model is not None
+        location, log_spread = self.model.population({name: jnp.asarray(value) for name, value in draws.items()})
+        return {"location": location, "log_spread": log_spread}
+
+
+def build_problem(study: Study) -> Problem:
+    """Put a study together; everything that can be known before computing is checked here.
+
+    Raises
+    ------
+    PhyssynthError
+        Naming the study file and the key at fault.
+    """
+    try:
+        return _build(study)
+    except PhyssynthError as reason:
+        raise reason.at(file=study.path) from reason
+
+
+def _build(study):
+    tables = study.tables
+    sim = find(tables.simulator.name, **tables.simulator.options)
+    _check_limit_state(sim, tables.rare)
+    settings = sim.limit_states[tables.rare.limit_state].read_settings(_extra(tables.rare), key="rare")
+    if tables.simulator.on_failure == "retry" and sim.step is None:
+        raise ParameterError(
+            f'{sim.name} has no step, so the failure policy "retry" has nothing to make smaller',
+            key="simulator.on_failure",
+            wanted='"keep" or "stop"',
+            got='"retry"',
+        )
+    measurements = _measurements(study)
+    model = None if measurements is None else _model(study, sim, measurements)
+    scenario = compose(sim, None if model is None else model.members, tables.scenario, file=study.path)
+    problem = Problem(study, sim, measurements, model, scenario, settings)
+    _check_varies(problem)
+    jax.eval_shape(problem.limit_state(problem.reference(_typical_draws(problem))), _shapes(problem))
+    return problem
+
+
+def _check_limit_state(sim, table):
+    if table.limit_state not in sim.limit_states:
+        raise unknown_name("limit state of " + sim.name, table.limit_state, sim.limit_states, key="rare.limit_state")
+
+
+def _extra(table):
+    return dict(table.model_extra or {})
+
+
+def _measurements(study):
+    table = study.tables.measurements
+    if table is None:
+        return None
+    return read_measurements(study.measurements_path, table.units, table.sha256, study=study.path)
+
+
+def _model(study, sim, measurements):
+    table, given = study.tables.calibrate, study.tables.measurements
+    priors = {
+        name: _prior(prior, study.path, f"calibrate.parameters.{name}") for name, prior in table.parameters.items()
+    }
+    noise = Noise(*(_noise(table.noise, part, study.path) for part in ("additive", "proportional")))
+    return calibrate.model(
+        sim, measurements, priors, noise, given.groups, output=given.output, conditions=given.conditions
+    )
+
+
+def _prior(table, file, key):
+    if isinstance(table, schema.PopulationTable):
+        return Population(
+            build_distribution(table.median, file=file, key=f"{key}.median"),
+            build_distribution(table.spread, file=file, key=f"{key}.spread"),
+            table.per,
+            table.unit,
+        )
+    return build_distribution(table, file=file, key=key)
+
+
+def _noise(table, part, file):
+    given = getattr(table, part)
+    return None if given is None else build_distribution(given, file=file, key=f"calibrate.noise.{part}")
+
+
+def _check_varies(problem):
+    """A pooled parameter has no density between scenarios, so its draws cannot be reached by reweighting."""
+    pooled = [name for name in problem.variables if name not in problem.population_variables]
+    if pooled:
+        raise ParameterError(
+            "a calibrated parameter that does not vary between members",
+            key=f"calibrate.parameters.{pooled[0]}",
+            wanted="a median and a spread, since the probability is carried over posterior draws by reweighting",
+            got="one distribution shared by all",
+            advice="give it a spread, with a narrow prior if you believe that it hardly varies",
+        )
+
+
+def _typical_draws(problem):
+    if problem.model is None:
+        return None
+    ones = np.ones(2)
+    return {name: ones for v in problem.population_variables for name in (v, f"{v}_spread")}
+
+
+def _shapes(problem):
+    space = problem.reference(_typical_draws(problem)).space
+    return jax.eval_shape(space.from_normal, jax.ShapeDtypeStruct((space.dimension,), jnp.result_type(float)))

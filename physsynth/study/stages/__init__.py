@@ -1,0 +1,8 @@
+"""The stages of a study, in the order in which they run."""
+
+from physsynth.study.stage import Stage
+from physsynth.study.stages.calibrate import Calibrate
+from physsynth.study.stages.evaluate import Evaluate
+from physsynth.study.stages.rare import Rare
+
+STAGES: tuple[Stage, ...] = (Calibrate(), Rare(), Evaluate())

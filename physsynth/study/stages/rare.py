@@ -1,0 +1,365 @@
+"""Stage 2: the probability of failure, and weighted scenarios that fail.
+
+Scenarios are sampled under one reference density that covers the population under most posterior draws;
+reweighting them gives the probability under every draw without another call of the simulator. The
+reference sample is drawn in independent replicates (the shards), so that the Monte Carlo error is what
+it is seen to be, whatever the estimator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import xarray as xr
+from scipy import stats
+
+from physsynth import rare
+from physsynth.core import Simulator, simulate
+from physsynth.core.checks import Check
+from physsynth.core.errors import SimulationError
+from physsynth.core.failures import Stop
+from physsynth.core.files import read, write
+from physsynth.study.load import Study, load_study
+from physsynth.study.precision import use_precision
+from physsynth.study.problem import Problem
+from physsynth.study.shards import run_shards
+from physsynth.study.stage import SUMMARY, Job
+from physsynth.study.store import write_json
+
+MOST_DRAWS = 1000
+LEAST_ESS = 50.0
+SMALL_MODE = 0.01
+ORDINARY = 4096
+
+
+class Rare:
+    """Estimate the failure probability over the posterior and keep the failing scenarios."""
+
+    name = "rare"
+    needs = ("calibrate",)
+    tables = ("simulator", "scenario", "rare")
+
+    def wanted(self, study: Study) -> bool:
+        """Return True: every study asks for a failure."""
+        return True
+
+    def cost(self, study: Study) -> str:
+        """Say how many simulator calls there are at most."""
+        table = study.tables.rare
+        return f"at most {table.replicates * table.max_calls:,} simulator calls in {table.replicates} replicates"
+
+    def run(self, job: Job) -> None:
+        """Sample the replicates, join them, and reweight them over the posterior."""
+        table = job.study.tables.rare
+        sampler = Sampler.of(job)
+        job.progress(self.cost(job.study))
+        paths = run_shards(
+            job.folder,
+            [f"replicate-{i:03d}.nc" for i in range(table.replicates)],
+            sampler.write_shard,
+            (sample_replicate, (job.study.path, job.study.tables.study.seed, job.folder, dict(job.inputs))),
+            job.workers,
+            lambda done: job.progress(f"replicate {done} of {table.replicates}"),
+        )
+        replicates = [read(path) for path in paths]
+        job.progress("reweighting over the posterior")
+        result = Result.of(sampler, replicates, job.posterior)
+        write(job.folder / "scenarios.nc", result.scenarios)
+        write(job.folder / "probability.nc", result.probability)
+        write_json(job.folder / SUMMARY, result.summary)
+
+
+def sample_replicate(study_path: Path, seed: int, folder: Path, inputs: dict, i: int) -> None:
+    """Sample one replicate in a worker process."""
+    study = load_study(study_path, seed)
+    use_precision(study.tables.study.precision)
+    Sampler.of(Job(study, Rare.name, folder, inputs)).write_shard(i)
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """Draws replicates of the failing scenarios under the reference density."""
+
+    job: Job
+    sim: Simulator
+    limit_state: Callable
+
+    @classmethod
+    def of(cls, job: Job) -> Sampler:
+        """Build the sampler of a job."""
+        sim = job.problem.reference(job.posterior)
+        return cls(job, sim, job.problem.limit_state(sim))
+
+    @property
+    def problem(self) -> Problem:
+        """The study, put together."""
+        return self.job.problem
+
+    def write_shard(self, i: int) -> None:
+        """Sample replicate i and write it."""
+        table = self.job.study.tables.rare
+        event = rare.estimate(
+            self.limit_state,
+            self.sim.space,
+            jax.random.fold_in(self.job.key, i),
+            target_cov=table.target_cov * table.replicates**0.5,
+            max_calls=table.max_calls,
+            method=table.method,
+            differentiable=self.sim.differentiable,
+        )
+        if event.failed_runs and isinstance(self.problem.on_failure, Stop):
+            raise SimulationError(
+                f"{event.failed_runs} runs of {self.problem.sim.name} failed",
+                key="simulator.on_failure",
+                wanted='no failed run, under the policy "stop"',
+                got=f"{event.failed_runs} of {event.calls} runs without a finite limit state",
+                advice='choose "keep" to count them both ways, or mend the simulator',
+            )
+        attrs = {
+            "probability": event.probability,
+            "upper_bound": event.bounds[1],
+            "calls": event.calls,
+            "gradient_calls": event.gradient_calls,
+            "draws": event.draws,
+            "failed_runs": event.failed_runs,
+            "converged": int(event.converged),
+            "warnings": "\n".join(event.warnings),
+        }
+        write(self.job.folder / f"replicate-{i:03d}.nc", event.scenarios.assign_attrs(attrs))
+
+
+@dataclass(frozen=True)
+class Result:
+    """What the replicates say together."""
+
+    scenarios: xr.Dataset
+    probability: xr.Dataset
+    summary: dict
+
+    @classmethod
+    def of(cls, sampler: Sampler, replicates: list[xr.Dataset], posterior) -> Result:
+        """Join the replicates and carry them over the posterior draws."""
+        carried = [_carry(sampler, replicate, posterior) for replicate in replicates]
+        per_draw = np.stack([part.probabilities for part in carried])
+        scenarios = _scenarios(sampler, replicates, [part.weights for part in carried], posterior)
+        probability = _over_draws(per_draw)
+        return cls(scenarios, probability, _summary(sampler, replicates, carried, per_draw, scenarios))
+
+
+@dataclass(frozen=True)
+class _Carried:
+    probabilities: np.ndarray
+    weights: np.ndarray
+    ess: np.ndarray
+
+
+def _carry(sampler, replicate, posterior) -> _Carried:
+    """Return one replicate's probability under every draw, and its predictive weights."""
+    weights = replicate["weight"].values
+    if posterior is None:
+        ess = weights.sum() ** 2 / max(np.sum(weights**2), 1e-300)
+        return _Carried(np.array([weights.sum()]), weights, np.array([ess]))
+    draws = _thinned(sampler.problem.population_draws(posterior))
+    if not weights.sum() > 0:
+        return _Carried(np.zeros(len(draws["location"])), weights, np.zeros(1))
+    values = {name: jnp.asarray(replicate[name].values) for name in sampler.problem.population_variables}
+    laws = sampler.sim.parameters
+    log_reference = sum(laws[name].distribution.log_prob(value) for name, value in values.items())
+    over = rare.over_draws(
+        values, jnp.asarray(weights), sampler.problem.log_density, log_reference, draws, replicate.attrs["draws"]
+    )
+    return _Carried(over.probabilities, over.weights, over.effective_sample_sizes)
+
+
+def _thinned(draws):
+    count = len(draws["location"])
+    index = np.linspace(0, count - 1, min(count, MOST_DRAWS)).astype(int)
+    return {name: value[index] for name, value in draws.items()}
+
+
+def _scenarios(sampler, replicates, weights, posterior) -> xr.Dataset:
+    """Run the failing scenarios in full and say of each its weight, mode and plausibility."""
+    space = sampler.sim.space
+    values = {
+        name: np.concatenate([replicate[name].values for replicate in replicates]) for name in space.names
+    }
+    weight = np.concatenate(weights) / len(replicates)
+    sizes = [replicate.sizes["scenario"] for replicate in replicates]
+    g = np.concatenate([replicate["g"].values for replicate in replicates])
+    if not len(g):
+        return xr.Dataset({"weight": ("scenario", weight)})
+    runs = simulate(sampler.sim, values, on_failure=sampler.problem.on_failure)
+    found = rare.causes(sampler.limit_state, space, values)
+    mode = _merged(found.labels, weight)
+    names = sorted(set(mode), key=lambda name: -weight[mode == name].sum())
+    density = _log_predictive(sampler, values, posterior)
+    limit = sampler.problem.sim.limit_states[sampler.job.study.tables.rare.limit_state]
+    return runs.assign(
+        limit_state=("scenario", g, {"units": limit.unit, "long_name": "limit state g, failure where g <= 0"}),
+        weight=("scenario", weight, {"units": "1", "long_name": "share of the failure probability; they sum to it"}),
+        mode=("scenario", np.array([names.index(name) for name in mode], np.int8), _flags(names)),
+        log_density=("scenario", density, {"units": "1", "long_name": "log predictive density of the parameters"}),
+        plausibility=("scenario", _percentile(sampler, density, posterior), {
+            "units": "percent", "long_name": "share of ordinary scenarios that are less likely than this one"}),
+        replicate=("scenario", np.repeat(np.arange(len(sizes)), sizes).astype(np.int16), {
+            "units": "1", "long_name": "independent replicate that the scenario comes from"}),
+    )
+
+
+def _flags(names):
+    return {
+        "long_name": "main cause: the input whose return to its median would have helped most",
+        "flag_values": np.arange(len(names), dtype=np.int8),
+        "flag_meanings": " ".join(name.replace(" ", "_") for name in names),
+    }
+
+
+def _merged(labels, weight):
+    """Put causes of less than 1 % of the probability together."""
+    total = max(weight.sum(), 1e-300)
+    small = {name for name in set(labels) if weight[labels == name].sum() < SMALL_MODE * total}
+    return np.array(["other" if name in small else name for name in labels])
+
+
+def _log_predictive(sampler, values, posterior):
+    """Log density of scenarios under the posterior predictive: the mean over draws of the members' law."""
+    population = sampler.problem.population_variables
+    total = np.zeros(len(next(iter(values.values()))))
+    for name, parameter in sampler.sim.parameters.items():
+        if name not in population:
+            total = total + np.asarray(parameter.distribution.log_prob(jnp.asarray(values[name])))
+    if posterior is None:
+        return total
+    draws = _thinned(sampler.problem.population_draws(posterior))
+    own = {name: jnp.asarray(values[name]) for name in population}
+    logs = jax.lax.map(lambda draw: sampler.problem.log_density(draw, own), draws, batch_size=64)
+    return total + np.asarray(jax.nn.logsumexp(logs, axis=0) - jnp.log(logs.shape[0]))
+
+
+def _percentile(sampler, density, posterior):
+    ordinary = ordinary_scenarios(sampler, posterior, jax.random.fold_in(sampler.job.key, 10_000), ORDINARY)
+    reference = np.sort(_log_predictive(sampler, ordinary, posterior))
+    return 100.0 * np.searchsorted(reference, density, side="right") / ORDINARY
+
+
+def ordinary_scenarios(sampler, posterior, key, n) -> dict[str, np.ndarray]:
+    """Draw scenarios of the posterior predictive: a draw of the population, then a member of it."""
+    space = sampler.sim.space
+    values = dict(space.sample(key, n))
+    if posterior is not None:
+        draws = sampler.problem.population_draws(posterior)
+        pick, member = jax.random.split(jax.random.fold_in(key, 1))
+        index = jax.random.randint(pick, (n,), 0, len(draws["location"]))
+        z = jax.random.normal(member, (n, draws["location"].shape[1]))
+        log_own = draws["location"][index] + jnp.exp(draws["log_spread"][index]) * z
+        values |= {name: jnp.exp(log_own[:, i]) for i, name in enumerate(sampler.problem.population_variables)}
+    return {name: np.asarray(value) for name, value in values.items()}
+
+
+def _over_draws(per_draw) -> xr.Dataset:
+    """Dress the probability under each draw with its Monte Carlo error over the replicates."""
+    error = per_draw.std(axis=0, ddof=1) / np.sqrt(len(per_draw))
+    attrs = {"units": "1", "long_name": "failure probability under one posterior draw of the population"}
+    return xr.Dataset(
+        {
+            "probability": ("draw", per_draw.mean(axis=0), attrs),
+            "standard_error": ("draw", error, {"units": "1", "long_name": "its Monte Carlo error"}),
+        }
+    )
+
+
+def _summary(sampler, replicates, carried, per_draw, scenarios):
+    attrs = [replicate.attrs for replicate in replicates]
+    predictive = per_draw.mean(axis=1)
+    mean, low, high = _mean_interval(predictive)
+    failed = sum(int(a["failed_runs"]) for a in attrs)
+    excess = float(np.mean([a["upper_bound"] - a["probability"] for a in attrs]))
+    summary = {
+        "probability": mean,
+        "monte_carlo_interval_95": [low, high],
+        "posterior": _posterior_quantiles(per_draw),
+        "failed_runs": failed,
+        "failed_runs_bounds": [mean, min(1.0, mean + excess)],
+        "calls": sum(int(a["calls"]) for a in attrs),
+        "gradient_calls": sum(int(a["gradient_calls"]) for a in attrs),
+        "replicates": len(replicates),
+        "scenarios": int(scenarios.sizes["scenario"]),
+        "modes": _modes(scenarios),
+        "warnings": sorted({line for a in attrs for line in str(a["warnings"]).split("\n") if line}),
+    }
+    return {**summary, "checks": [check.summary() for check in _checks(sampler, summary, attrs, carried)]}
+
+
+def _mean_interval(values, level=0.95):
+    """Return the mean of independent replicates and its t interval."""
+    mean, error = float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values)))
+    half = float(stats.t.ppf(0.5 + level / 2, len(values) - 1)) * error
+    return mean, max(mean - half, 0.0), min(mean + half, 1.0)
+
+
+def _posterior_quantiles(per_draw):
+    """Quantiles of the probability over the posterior, alone and with the Monte Carlo error added."""
+    if per_draw.shape[1] == 1:
+        return None
+    mean = per_draw.mean(axis=0)
+    error = per_draw.std(axis=0, ddof=1) / np.sqrt(len(per_draw))
+    relative = error / np.maximum(mean, 1e-300)
+    # Each draw's estimate is spread log-normally by its own error, at 15 evenly placed quantiles.
+    z = stats.norm.ppf((np.arange(15) + 0.5) / 15)
+    spread = mean[:, None] * np.exp(np.sqrt(np.log1p(relative**2))[:, None] * z)
+    levels = (0.05, 0.5, 0.95)
+    return {
+        "alone": dict(zip(("q05", "q50", "q95"), np.quantile(mean, levels).tolist(), strict=True)),
+        "with_monte_carlo_error": dict(zip(("q05", "q50", "q95"), np.quantile(spread, levels).tolist(), strict=True)),
+        "median_relative_error": float(np.median(relative)),
+    }
+
+
+def _modes(scenarios):
+    if "mode" not in scenarios:
+        return []
+    names = [name.replace("_", " ") for name in scenarios["mode"].attrs["flag_meanings"].split()]
+    weight, mode = scenarios["weight"].values, scenarios["mode"].values
+    rows = []
+    for i, name in enumerate(scenarios["mode"].attrs["flag_meanings"].split()):
+        own = mode == i
+        likeliest = int(np.flatnonzero(own)[np.argmax(scenarios["log_density"].values[own])])
+        rows.append(
+            {
+                "name": names[i],
+                "label": name,
+                "share": float(weight[own].sum() / weight.sum()),
+                "scenarios": int(own.sum()),
+                "likeliest_scenario": likeliest,
+                "plausibility_percent": float(scenarios["plausibility"].values[likeliest]),
+            }
+        )
+    return rows
+
+
+def _checks(sampler, summary, attrs, carried):
+    table = sampler.job.study.tables.rare
+    mean, (low, high) = summary["probability"], summary["monte_carlo_interval_95"]
+    cov = (high - low) / 2 / max(mean, 1e-300) / stats.t.ppf(0.975, len(attrs) - 1)
+    converged = sum(int(a["converged"]) for a in attrs)
+    least = float(np.quantile(sum(part.ess for part in carried), 0.05))
+    rows = [
+        Check("replicates that converged", converged, f"= {len(attrs)}", converged == len(attrs), "raise rare.max_calls"),
+        Check("coefficient of variation of the probability", float(cov), f"< {2 * table.target_cov:g}",
+              cov < 2 * table.target_cov, "raise rare.max_calls or rare.replicates"),
+        Check("failing scenarios", summary["scenarios"], f">= {table.scenarios}",
+              summary["scenarios"] >= table.scenarios, "lower rare.target_cov or raise rare.replicates"),
+        Check("failed runs", summary["failed_runs"], "= 0", summary["failed_runs"] == 0,
+              "the probability lies between the two bounds that count them as survivals and as failures"),
+    ]
+    if summary["posterior"] is not None:
+        rows.append(
+            Check("scenarios that carry the probability of 95 % of the posterior draws", least, f"> {LEAST_ESS:g}",
+                  least > LEAST_ESS, "raise rare.max_calls or lower rare.target_cov")
+        )
+    return rows
