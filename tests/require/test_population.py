@@ -42,9 +42,21 @@ def factor_at(n, other_sd=0.0):
     return math.exp(2 * Z90 * math.sqrt(1 / (1 / SD**2 + n) + other_sd**2))
 
 
+def noisy(psi, key):
+    return jnp.eye(1) / 3.0
+
+
 def ask():
-    key = jax.random.key(1)
-    return population(posterior(), exact, mean, factor_at(100), key, max_n=MAX_N, replicates=100)
+    return population(
+        posterior(),
+        exact,
+        mean,
+        factor_at(100),
+        jax.random.key(1),
+        max_n=MAX_N,
+        designs={"noise variance 3": noisy},
+        replicates=100,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +79,17 @@ def test_present_ratio_and_paths(forecast):
     median = forecast.forecast["width"].median("replicate").values[:7]
     exact_widths = [math.log(factor_at(2**i)) for i in range(7)]
     np.testing.assert_allclose(median, exact_widths, rtol=0.03)
+
+
+def test_noise_of_variance_three_takes_four_times_as_many(forecast):
+    """The spread has variance 1, so a noisy member tells of the mean with information 1 / 4."""
+    row = forecast.where.sel(condition="noise variance 3")
+    assert float(row["equivalent"]) == pytest.approx(4 * forecast.number, rel=1e-3)
+    assert forecast.statement()["where"][1]["condition"] == "noise variance 3"
+
+
+def test_nothing_stands_in_the_way_of_knowing_the_mean(forecast):
+    assert forecast.floor == pytest.approx(1.0, abs=1e-3)
 
 
 def test_same_key_same_answer(forecast):

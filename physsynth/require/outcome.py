@@ -1,0 +1,152 @@
+"""From the widths along imagined futures to the verdict, the number and what stands behind them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+from jaxtyping import Float
+
+from physsynth.require.engine import first_crossings
+from physsynth.require.requirement import LEVELS, Check, Question, Requirement, quantiles_of
+from physsynth.require.statement import number_text
+
+LEAST_SIZE = 30.0
+_RARELY = 0.05
+
+
+@dataclass(frozen=True)
+class Aim:
+    """What a forecast is held against.
+
+    Parameters
+    ----------
+    question : Question
+    width : str
+        What the width of the quantity is, in words.
+    present, target : float
+        The width today and the one that is wanted.
+    assurance : float
+        Wanted probability that the number suffices.
+    reported : callable
+        From a width to the number that is shown for it.
+    """
+
+    question: Question
+    width: str
+    present: float
+    target: float
+    assurance: float
+    reported: Callable[[float], float] = float
+
+
+@dataclass(frozen=True)
+class Futures:
+    """Widths (replicate, size) at the sizes `grid`, NaN after the end, and smallest effective sizes."""
+
+    widths: Float[np.ndarray, "replicate size"]
+    least_sizes: Float[np.ndarray, " replicate"]
+    grid: tuple[int, ...]
+
+
+def needs_pilot(question: Question, checks: tuple[Check, ...]) -> Requirement:
+    """Return the answer where too little is known to forecast."""
+    never = dict.fromkeys(LEVELS, math.inf)
+    return Requirement("NEEDS_PILOT", None, question, never, probability_never=1.0, checks=checks)
+
+
+def met(aim: Aim, assumptions: tuple[str, ...], checks: tuple[Check, ...]) -> Requirement:
+    """Return the answer where the data in hand suffice."""
+    none = dict.fromkeys(LEVELS, 0.0)
+    bound = aim.reported(aim.present)
+    return Requirement("MET", 0, aim.question, none, bound=bound, assumptions=assumptions, checks=checks)
+
+
+def forecast(
+    aim: Aim, futures: Futures, floor: float, assumptions: tuple[str, ...], checks: tuple[Check, ...]
+) -> Requirement:
+    """Return the answer from imagined futures.
+
+    Parameters
+    ----------
+    floor : float
+        The width that a linear view of the model says no amount of data goes below; where some futures
+        never meet the target, what these level off at counts instead.
+    """
+    needed = first_crossings(futures.widths, futures.grid, aim.target)
+    planned = quantiles_of(needed, (aim.assurance,))[aim.assurance]
+    reached = math.isfinite(planned)
+    floor = _levelled(futures, aim.target, floor)
+    size = float(np.quantile(futures.least_sizes, _RARELY))
+    return Requirement(
+        verdict="FORECAST" if reached or floor <= aim.target else "FLOOR",
+        number=math.ceil(planned - 1e-9) if reached else None,
+        question=aim.question,
+        quantiles=quantiles_of(needed),
+        probability_never=float(np.mean(np.isinf(needed))),
+        bound=aim.reported(aim.present),
+        floor=aim.reported(floor),
+        forecast=_paths(aim, futures, needed),
+        assumptions=assumptions,
+        checks=(*checks, _size_check(size), _reach_check(planned, aim.assurance, futures.grid[-1])),
+    )
+
+
+def planning_size(requirement: Requirement, max_n: int) -> float:
+    """Return the size at which conditions are compared: the number, or the largest one looked at."""
+    return float(requirement.number or max_n)
+
+
+def _levelled(futures, target, otherwise):
+    """Return the width that futures which miss the target level off at: width^2 = floor^2 + c / n."""
+    widths, grid = futures.widths, futures.grid
+    unmet = widths[:, -1] > target
+    quarter = int(np.argmin(np.abs(np.log(np.asarray(grid) * 4.0 / grid[-1]))))
+    if unmet.mean() < _RARELY or quarter == len(grid) - 1:
+        return otherwise
+    late, early = (np.median(widths[unmet, place] ** 2) for place in (-1, quarter))
+    floor = (grid[-1] * late - grid[quarter] * early) / (grid[-1] - grid[quarter])
+    return math.sqrt(max(floor, 0.0)) if math.isfinite(floor) else math.inf
+
+
+def _size_check(size):
+    return Check(
+        "effective particles in the thinnest twentieth of the futures",
+        size,
+        LEAST_SIZE,
+        size >= LEAST_SIZE,
+        "hand in more posterior draws and raise particles",
+    )
+
+
+def _reach_check(planned, assurance, max_n):
+    return Check(
+        f"number at assurance {assurance:g} within the largest one looked at",
+        planned,
+        float(max_n),
+        math.isfinite(planned),
+        f"the target takes more than {number_text(max_n)}; raise max_n, or ask for less",
+    )
+
+
+def _paths(aim, futures, needed):
+    counted = aim.question.counted
+    return xr.Dataset(
+        {
+            "needed": (
+                "replicate",
+                needed,
+                {"units": "1", "long_name": f"{counted} needed; inf if never"},
+            ),
+            "width": (
+                ("replicate", "n"),
+                futures.widths,
+                {"units": "1", "long_name": f"{aim.width}; NaN once the target is met"},
+            ),
+        },
+        {"n": ("n", np.asarray(futures.grid), {"units": "1", "long_name": f"{counted} added"})},
+        {"target": aim.target, "present": aim.present},
+    )
