@@ -10,6 +10,7 @@ from physsynth.core.space import ParameterSpace
 from physsynth.rare.auto import Auto
 from physsynth.rare.evaluator import Evaluator, LimitStateFunction
 from physsynth.rare.event import RESERVED, Event
+from physsynth.rare.importance import Importance
 from physsynth.rare.modes import Modes, find_modes
 from physsynth.rare.montecarlo import MonteCarlo
 from physsynth.rare.outcome import Estimate, Method
@@ -19,6 +20,7 @@ METHODS: dict[str, Method] = {
     "auto": Auto(),
     "montecarlo": MonteCarlo(),
     "subset": Subset(),
+    "importance": Importance(),
 }
 
 

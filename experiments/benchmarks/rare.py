@@ -1,0 +1,170 @@
+"""Measure failure-probability estimates on problems with known answers.
+
+    python experiments/benchmarks/rare.py --seeds 50
+    python experiments/benchmarks/rare.py --problems ring four_branch --seeds 100 --rotate
+
+Cost counts one per g and three per value with gradient. N_eq = cost * (relative RMSE / 5 %)^2 is the
+cost of a 5 % error. Coverage is the share of seeds whose 95 % interval holds the reference, widened by
+the reference's own error. OpenTURNS (if installed) runs on the same problems with --peers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import json
+import platform
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import jax
+import numpy as np
+
+jax.config.update("jax_enable_x64", True)
+
+from rare_problems import PROBLEMS, Problem  # noqa: E402
+
+import physsynth as ps  # noqa: E402
+
+RESULTS = Path(__file__).parent / "results"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One estimate of one problem."""
+
+    probability: float
+    low: float
+    high: float
+    cost: int
+    converged: bool
+
+
+def main() -> None:
+    """Run the table that the arguments ask for and write it as JSON."""
+    options = arguments()
+    rows = []
+    print(HEADER, flush=True)
+    for name in options.problems or PROBLEMS:
+        row = measure(PROBLEMS[name], options)
+        rows.append(row)
+        print(line(row), flush=True)
+    pooled = pool(rows)
+    print(json.dumps(pooled, indent=1))
+    RESULTS.mkdir(exist_ok=True)
+    content = {"versions": versions(), "options": vars(options), "pooled": pooled, "problems": rows}
+    (RESULTS / f"{options.out}.json").write_text(json.dumps(content, indent=1, default=float) + "\n")
+
+
+def arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=50)
+    parser.add_argument("--problems", nargs="*", choices=list(PROBLEMS), metavar="NAME")
+    parser.add_argument("--method", default="auto", choices=list(ps.rare.METHODS))
+    parser.add_argument("--target-cov", type=float, default=0.05)
+    parser.add_argument("--max-calls", type=int, default=100_000)
+    parser.add_argument("--black-box", action="store_true", help="never differentiate")
+    parser.add_argument("--rotate", action="store_true", help="turn the axes at random")
+    parser.add_argument("--out", default="rare")
+    return parser.parse_args()
+
+
+def measure(problem: Problem, options: argparse.Namespace) -> dict:
+    """Return one problem's row of the table."""
+    start = time.perf_counter()
+    g, space = limit_state(problem, options.rotate), ps.ParameterSpace.standard_normal(problem.dimension)
+    runs = [one(g, space, seed, options) for seed in range(options.seeds)]
+    return {**summary(problem, runs), "seconds": time.perf_counter() - start}
+
+
+def limit_state(problem: Problem, rotate: bool):
+    """Return g of a scenario, with the axes turned if asked."""
+    if not rotate:
+        return lambda p: problem.g(p["u"])
+    rng = np.random.default_rng(problem.dimension)
+    turn = np.linalg.qr(rng.standard_normal((problem.dimension, problem.dimension)))[0]
+    return lambda p: problem.g(turn @ p["u"])
+
+
+def one(g, space, seed: int, options: argparse.Namespace) -> Run:
+    """Return one estimate."""
+    event = ps.rare.estimate(
+        g,
+        space,
+        jax.random.key(seed),
+        target_cov=options.target_cov,
+        max_calls=options.max_calls,
+        method=options.method,
+        differentiable=not options.black_box,
+    )
+    low, high = event.interval(0.95)
+    return Run(event.probability, low, high, event.calls + 3 * event.gradient_calls, event.converged)
+
+
+def summary(problem: Problem, runs: list[Run]) -> dict:
+    """Return bias, error, coverage and cost over the seeds."""
+    truth, slack = problem.probability, 1.96 * problem.relative_error * problem.probability
+    ratio = np.array([run.probability for run in runs]) / truth
+    rmse = float(np.sqrt(np.mean((ratio - 1) ** 2)))
+    cost = float(np.mean([run.cost for run in runs]))
+    return {
+        "problem": problem.name,
+        "dimension": problem.dimension,
+        "reference": truth,
+        "bias": float(ratio.mean() - 1),
+        "bias_converged": _mean([r - 1 for r, run in zip(ratio, runs, strict=True) if run.converged]),
+        "rmse": rmse,
+        "coverage": float(np.mean([run.low - slack <= truth <= run.high + slack for run in runs])),
+        "converged": float(np.mean([run.converged for run in runs])),
+        "silent": float(np.mean([run.converged and abs(r - 1) > 0.25 for r, run in zip(ratio, runs, strict=True)])),
+        "cost": cost,
+        "n_eq": cost * (rmse / 0.05) ** 2,
+    }
+
+
+def _mean(values):
+    return float(np.mean(values)) if values else None
+
+
+HEADER = f"{'problem':18s} {'d':>4s} {'p':>9s} {'bias':>7s} {'rmse':>6s} {'cover':>6s} {'conv':>5s} {'silent':>6s} {'cost':>8s} {'N_eq':>9s} {'s':>5s}"  # noqa: E501
+
+
+def line(row: dict) -> str:
+    """Return one row as text."""
+    return (
+        f"{row['problem']:18s} {row['dimension']:4d} {row['reference']:9.2e} {row['bias']:+7.1%} {row['rmse']:6.1%} "
+        f"{row['coverage']:6.1%} {row['converged']:5.0%} {row['silent']:6.1%} {row['cost']:8.0f} {row['n_eq']:9.0f} "
+        f"{row['seconds']:5.1f}"
+    )
+
+
+def pool(rows: list[dict]) -> dict:
+    """Return the numbers over all problems, and apart for up to and above 20 dimensions."""
+    groups = {"all": rows, "d <= 20": [r for r in rows if r["dimension"] <= 20]}
+    groups["d > 20"] = [r for r in rows if r["dimension"] > 20]
+    return {
+        name: {
+            "problems": len(group),
+            "coverage": float(np.mean([r["coverage"] for r in group])),
+            "worst_coverage": min(group, key=lambda r: r["coverage"])["problem"],
+            "least_coverage": min(r["coverage"] for r in group),
+            "n_eq_geometric_mean": float(np.exp(np.mean([np.log(max(r["n_eq"], 1e-9)) for r in group]))),
+            "bias_beyond_10_percent": [r["problem"] for r in group if abs(r["bias"]) > 0.1],
+        }
+        for name, group in groups.items()
+        if group
+    }
+
+
+def versions() -> dict:
+    """Return the versions behind the numbers."""
+    return {p: importlib.metadata.version(p) for p in ("jax", "numpy", "scipy", "numpyro")} | {
+        "physsynth": ps.__version__,
+        "python": platform.python_version(),
+    }
+
+
+if __name__ == "__main__":
+    main()

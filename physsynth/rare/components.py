@@ -1,0 +1,100 @@
+"""Densities that importance sampling mixes, each as a ratio to the standard normal phi of the scenarios.
+
+Working with r(u) = q(u) / phi(u) keeps high dimensions exact: directions that a density leaves alone
+cancel, and the importance weight of a draw from a mixture is 1 / sum_k pi_k r_k(u).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+from jaxtyping import Float
+from scipy import stats
+from scipy.special import gammaincc, gammainccinv, log_ndtr, ndtr, ndtri
+
+
+class Component(Protocol):
+    """A density over standard normal space."""
+
+    def sample(self, rng: np.random.Generator, n: int) -> Float[np.ndarray, "n d"]:
+        """Draw `n` points."""
+        ...
+
+    def log_ratio(self, u: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " n"]:
+        """Return log q(u) - log phi(u)."""
+        ...
+
+
+@dataclass(frozen=True)
+class HalfNormal:
+    """A normal in a subspace, cut off by a half-space, and standard normal in all other directions.
+
+        q(u) = phi(u) N(y; mean, L L') / phi(y) 1[a . y >= bound] / Phi((a . mean - bound) / s),   y = V' u
+
+    With mean 0, L = I and bound = beta it is the exact conditional density of a linear limit state.
+    """
+
+    basis: Float[np.ndarray, "d k"]
+    mean: Float[np.ndarray, " k"]
+    factor: Float[np.ndarray, "k k"]
+    direction: Float[np.ndarray, " k"]
+    bound: float
+
+    @cached_property
+    def _along(self):
+        """Regression of y on a . y: centre, standard deviation and slope (k,)."""
+        pushed = self.factor.T @ self.direction
+        spread = float(np.linalg.norm(pushed))
+        return float(self.direction @ self.mean), spread, self.factor @ pushed / spread**2
+
+    @cached_property
+    def _inverse(self):
+        return np.linalg.inv(self.factor)
+
+    def sample(self, rng: np.random.Generator, n: int) -> np.ndarray:
+        """Draw `n` points."""
+        u = rng.standard_normal((n, len(self.basis)))
+        z = u @ self.basis
+        y = self.mean + z @ self.factor.T
+        centre, spread, slope = self._along
+        lowest = (self.bound - centre) / spread
+        t = centre - spread * ndtri(rng.uniform(1e-16, 1.0, n) * ndtr(-lowest))
+        y = y + np.outer(t - y @ self.direction, slope)
+        return u + (y - z) @ self.basis.T
+
+    def log_ratio(self, u: np.ndarray) -> np.ndarray:
+        """Return log q(u) - log phi(u)."""
+        y = u @ self.basis
+        z = (y - self.mean) @ self._inverse.T
+        centre, spread, _ = self._along
+        inside = log_ndtr((centre - self.bound) / spread)
+        value = 0.5 * np.sum(y**2 - z**2, axis=1) - np.sum(np.log(np.diag(self.factor))) - inside
+        return np.where(y @ self.direction >= self.bound, value, -np.inf)
+
+
+@dataclass(frozen=True)
+class OutsideSphere:
+    """The standard normal given |u| >= radius: no direction is left out (Harbitz, 1986)."""
+
+    dimension: int
+    radius: float
+
+    def sample(self, rng: np.random.Generator, n: int) -> np.ndarray:
+        """Draw `n` points."""
+        u = rng.standard_normal((n, self.dimension))
+        tail = rng.uniform(1e-16, 1.0, n) * gammaincc(self.dimension / 2, self.radius**2 / 2)
+        radius = np.sqrt(2 * gammainccinv(self.dimension / 2, tail))
+        return u * (radius / np.linalg.norm(u, axis=1))[:, None]
+
+    def log_ratio(self, u: np.ndarray) -> np.ndarray:
+        """Return log q(u) - log phi(u)."""
+        outside = -stats.chi2.logsf(self.radius**2, self.dimension)
+        return np.where(np.linalg.norm(u, axis=1) >= self.radius, outside, -np.inf)
+
+
+def half_space(direction: Float[np.ndarray, " d"], bound: float) -> HalfNormal:
+    """Return the standard normal given direction . u >= bound."""
+    return HalfNormal(direction[:, None], np.zeros(1), np.eye(1), np.ones(1), bound)

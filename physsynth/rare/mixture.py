@@ -1,0 +1,66 @@
+"""A mixture of densities: draws in exact proportion, weights, and shares fitted to failing points."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+from scipy.special import logsumexp
+
+from physsynth.rare.components import Component
+
+ROUNDS = 30
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """q(u) = sum_k shares_k q_k(u)."""
+
+    components: tuple[Component, ...]
+    shares: Float[np.ndarray, " k"]
+
+    def sample(self, rng: np.random.Generator, n: int) -> Float[np.ndarray, "n d"]:
+        """Draw `n` points, each component as often as its share says up to rounding, in random order."""
+        edges = np.floor(np.concatenate([[0.0], np.cumsum(self.shares)]) * n + rng.random())
+        counts = np.diff(np.clip(edges, 0, n)).astype(int)
+        counts[np.argmax(self.shares)] += n - counts.sum()
+        return rng.permutation(
+            np.concatenate([c.sample(rng, m) for c, m in zip(self.components, counts, strict=True)])
+        )
+
+    def log_ratios(self, u: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n k"]:
+        """Return log q_k(u) - log phi(u) of each component."""
+        return np.stack([c.log_ratio(u) for c in self.components], axis=1)
+
+    def log_ratio(self, u: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " n"]:
+        """Return log q(u) - log phi(u)."""
+        with np.errstate(divide="ignore"):
+            return logsumexp(self.log_ratios(u) + np.log(self.shares), axis=1)
+
+
+def fitted(
+    components: Sequence[Component],
+    floor: Float[np.ndarray, " k"],
+    u: Float[np.ndarray, "n d"],
+    weight: Float[np.ndarray, " n"],
+) -> Mixture:
+    """Return the mixture whose shares fit weighted points best, none below its floor.
+
+    Population Monte Carlo: EM steps on the cross entropy (Cappe et al. 2008, Statistics and Computing 18).
+    """
+    k = len(components)
+    start = Mixture(tuple(components), np.full(k, 1.0 / k))
+    if not len(u) or not weight.sum() > 0:
+        return start
+    ratios = start.log_ratios(u)
+    known = np.isfinite(ratios).any(axis=1)
+    if not known.any():
+        return start
+    ratio = np.exp(ratios[known] - ratios[known].max(axis=1, keepdims=True))
+    part, shares = weight[known] / weight[known].sum(), start.shares
+    for _ in range(ROUNDS):
+        belief = ratio * shares
+        shares = part @ (belief / belief.sum(axis=1, keepdims=True))
+    return Mixture(tuple(components), floor + (1 - floor.sum()) * shares)

@@ -1,0 +1,90 @@
+"""Planes that the failure domain lies behind: a direction and a bound for each mode found so far."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from physsynth.rare.evaluator import GRADIENT_COST, Evaluator
+from physsynth.rare.form import along_rays, search
+
+ALIKE = 0.96
+FARTHER = 3.0
+MOST = 64
+
+
+@dataclass(frozen=True)
+class Planes:
+    """Failure is expected where direction . u >= bound."""
+
+    direction: Float[np.ndarray, "k d"]
+    bound: Float[np.ndarray, " k"]
+
+    @classmethod
+    def none(cls, dimension: int) -> Planes:
+        """Return no plane."""
+        return cls(np.empty((0, dimension)), np.empty(0))
+
+    @property
+    def points(self) -> Float[np.ndarray, "k d"]:
+        """The point of each plane nearest to the origin."""
+        return self.direction * self.bound[:, None]
+
+    def depth(self, u: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n k"]:
+        """Return how far each point lies behind each plane."""
+        return u @ self.direction.T - self.bound
+
+    def joined(self, other: Planes) -> Planes:
+        """Return both, nearest first, without near duplicates and without those too far to matter."""
+        direction = np.concatenate([self.direction, other.direction])
+        bound = np.concatenate([self.bound, other.bound])
+        kept: list[int] = []
+        for i in np.argsort(bound, kind="stable"):
+            near = bound[i] <= max(bound[kept[0]] if kept else np.inf, 0.0) + FARTHER
+            if near and len(kept) < MOST and not np.any(direction[kept] @ direction[i] > ALIKE):
+                kept.append(i)
+        return Planes(direction[kept], bound[kept])
+
+
+def planes_from(evaluator: Evaluator, starts: Float[np.ndarray, "n d"]) -> Planes:
+    """Return the planes at the design points reached from the starts, by gradients.
+
+    Starts that reach none are left out.
+    """
+    if not len(starts) or evaluator.remaining < 8 * GRADIENT_COST * len(starts):
+        return Planes.none(evaluator.dimension)
+    found = search(evaluator, starts)
+    if evaluator.continuous.all() or not len(found.u):
+        return Planes(found.direction, found.reliability_index)
+    return _through(_relaxed(evaluator, found.u + 1e-3 * found.direction))
+
+
+def planes_along_rays(evaluator: Evaluator, failing: Float[np.ndarray, "n d"]) -> Planes:
+    """Return the planes through failing points pulled to the failure boundary, facing the origin."""
+    if not len(failing):
+        return Planes.none(evaluator.dimension)
+    return _through(along_rays(evaluator, failing))
+
+
+def _relaxed(evaluator, u):
+    """Pull the standard normals of discrete parameters to their medians as far as failure lasts."""
+    return along_rays(evaluator, u, np.where(evaluator.continuous, u, 0.0))
+
+
+def _through(u):
+    radius = np.linalg.norm(u, axis=1)
+    return Planes(u / np.maximum(radius, 1e-12)[:, None], radius)
+
+
+def diverse(u: Float[np.ndarray, "n d"], most: int, alike: float = 0.8) -> Float[np.ndarray, "m d"]:
+    """Return the first points whose directions differ from one another."""
+    kept: list[int] = []
+    unit = u / np.maximum(np.linalg.norm(u, axis=1, keepdims=True), 1e-12)
+    for i in range(len(u)):
+        if len(kept) == most:
+            break
+        if not np.any(unit[kept] @ unit[i] > alike):
+            kept.append(i)
+    return u[kept]

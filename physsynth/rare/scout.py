@@ -1,0 +1,125 @@
+"""Look for the failure domain: where it begins, in which directions, and a first rough sample of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Float
+
+from physsynth.rare.evaluator import Evaluator
+from physsynth.rare.planes import Planes, diverse, planes_along_rays, planes_from
+from physsynth.rare.subset import Subset
+
+LOW_DIMENSION = 20
+STARTS = 8
+
+
+@dataclass(frozen=True)
+class Scouted:
+    """What is known of the failure domain before importance sampling starts.
+
+    `population` holds failing points distributed roughly as scenarios given failure (none if no
+    subset run was made), `probability` that run's estimate.
+    """
+
+    planes: Planes
+    population: Float[np.ndarray, "n d"]
+    probability: float
+
+    @property
+    def empty(self) -> bool:
+        """Whether no sign of failure was found."""
+        return not len(self.planes.bound) and not len(self.population)
+
+
+def scout(evaluator: Evaluator, rng: np.random.Generator, size: int) -> Scouted:
+    """Find planes by gradients from many starts, and by a small subset run where these cannot be trusted."""
+    d = evaluator.dimension
+    u, g = _spread_out(evaluator, rng, size if d <= LOW_DIMENSION else size // 4)
+    planes = _by_gradients(evaluator, rng, u, g) if evaluator.differentiable else Planes.none(d)
+    planes = planes.joined(_by_rays(evaluator, u, g, planes))
+    found = Scouted(planes, np.empty((0, d)), 0.0)
+    if evaluator.differentiable and d <= LOW_DIMENSION and len(planes.bound):
+        return found
+    return _with_population(found, evaluator, rng, 500 if d <= LOW_DIMENSION else 400)
+
+
+def _spread_out(evaluator, rng, n):
+    """Points in all directions, 1.5 to 7 standard deviations out in one of them."""
+    d, n = evaluator.dimension, min(n, evaluator.remaining)
+    direction = rng.standard_normal((n, d))
+    direction /= np.linalg.norm(direction, axis=1, keepdims=True)
+    reach = 1.5 + 5.5 * (rng.permutation(n) + rng.random(n)) / n
+    radius = np.sqrt(reach**2 + rng.chisquare(max(d - 1, 1), n) * (d > 1))
+    u = direction * radius[:, None]
+    return u, evaluator.values(u)
+
+
+def _by_gradients(evaluator, rng, u, g):
+    order = np.argsort(np.where(np.isnan(g), np.inf, g), kind="stable")
+    failing = order[g[order] <= 0]
+    near = failing[np.argsort(np.linalg.norm(u[failing], axis=1), kind="stable")]
+    close = order[g[order] > 0][: 4 * STARTS]
+    starts = [
+        0.05 * rng.standard_normal((1, evaluator.dimension)),
+        diverse(u[near], STARTS),
+        diverse(u[close], STARTS // 2),
+    ]
+    return Planes.none(evaluator.dimension).joined(planes_from(evaluator, np.concatenate(starts)))
+
+
+def _by_rays(evaluator, u, g, planes):
+    """Planes through failing points that no plane found so far accounts for."""
+    failing = u[g <= 0]
+    if len(planes.bound):
+        failing = failing[planes.depth(failing).max(axis=1) < 0]
+    if evaluator.dimension > LOW_DIMENSION or not len(failing):
+        return Planes.none(evaluator.dimension)
+    near = failing[np.argsort(np.linalg.norm(failing, axis=1), kind="stable")]
+    return planes_along_rays(evaluator, diverse(near, STARTS))
+
+
+def _with_population(found, evaluator, rng, size):
+    run = Subset(size=size).once(evaluator, rng)
+    if not run.complete or not len(run.u):
+        return found
+    planes = found.planes.joined(_of_population(run.u, evaluator, rng))
+    return replace(found, planes=planes, population=run.u, probability=run.probability)
+
+
+def _of_population(u, evaluator, rng):
+    """Planes from failing points: by gradients from a few dozen of them, else their main directions."""
+    if evaluator.differentiable:
+        return planes_from(evaluator, u[rng.permutation(len(u))[:48]])
+    directions = main_directions(u)
+    lowest = np.array([np.quantile((u @ a)[u @ a > 0], 0.02) for a in directions])
+    return Planes(directions, lowest)
+
+
+def main_directions(u: Float[np.ndarray, "n d"], most: int = 8) -> Float[np.ndarray, "k d"]:
+    """Return the mean directions of groups of failing points.
+
+    The points are seen in the subspace in which they differ from ordinary scenarios: the eigenvectors
+    of their second moment well above the noise edge of a random matrix, (1 + sqrt(d / n))^2.
+    """
+    basis = informed_subspace(u)
+    y = u @ basis
+    order = np.argsort(np.linalg.norm(y, axis=1), kind="stable")
+    leaders = diverse(y[order], most, alike=0.6)
+    label = np.argmax(y @ (leaders / np.linalg.norm(leaders, axis=1, keepdims=True)).T, axis=1)
+    means = [y[label == k].mean(axis=0) for k in range(len(leaders)) if np.sum(label == k) >= 0.02 * len(y)]
+    directions = np.stack(means or [y.mean(axis=0)]) @ basis.T
+    return directions / np.linalg.norm(directions, axis=1, keepdims=True)
+
+
+def informed_subspace(u: Float[np.ndarray, "n d"], weight=None, most: int = 6) -> Float[np.ndarray, "d k"]:
+    """Return the directions in which failing points stand out, as columns; all of them in low dimension."""
+    n, d = u.shape
+    if d <= LOW_DIMENSION:
+        return np.eye(d)
+    weight = np.full(n, 1.0 / n) if weight is None else weight / weight.sum()
+    values, vectors = np.linalg.eigh((u * weight[:, None]).T @ u)
+    edge = (1 + np.sqrt(d * np.sum(weight**2))) ** 2
+    out = np.flatnonzero(values > 1.3 * edge)[::-1][:most]
+    return vectors[:, out if len(out) else [d - 1]]
