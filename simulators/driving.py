@@ -39,7 +39,9 @@ def _work_of_brakes(sim, p, y):
         residual("work of the brakes equals kinetic energy (per mass)", "m^2/s^2", _work_of_brakes),
     ],
     validity={"speed": (0.0, 60.0)},
-    references=["AASHTO (2018), A Policy on Geometric Design of Highways and Streets, 7th ed., section 3.2.2"],
+    references=[
+        "AASHTO (2018), A Policy on Geometric Design of Highways and Streets, 7th ed., section 3.2.2"
+    ],
 )
 def braking(p):
     """Stopping distance of a driver who reacts, then brakes at constant deceleration."""

@@ -45,9 +45,9 @@ class Doses(NamedTuple):
 def read_doses(given) -> Doses:
     """Read doses from a pair (times, amounts) or a mapping with these two keys."""
     times, amounts = (given["times"], given["amounts"]) if isinstance(given, dict) else given
-    times, amounts = jnp.atleast_1d(jnp.asarray(times, float)), jnp.atleast_1d(jnp.asarray(amounts, float))
-    if times.shape != amounts.shape or times.ndim != 1 or times.size == 0:
-        raise ValueError(f"times of shape {times.shape} do not match amounts of shape {amounts.shape}")
+    times, amounts = jnp.broadcast_arrays(*(jnp.atleast_1d(jnp.asarray(a, float)) for a in (times, amounts)))
+    if times.ndim != 1 or times.size == 0:
+        raise ValueError(f"wanted two lists of one length, got arrays of shape {times.shape}")
     if not isinstance(times, jax.core.Tracer) and not np.all(np.diff(times) >= 0):
         raise ValueError("the times of the doses must rise")
     if not isinstance(amounts, jax.core.Tracer) and not np.all(np.asarray(amounts) >= 0):
@@ -121,7 +121,9 @@ def _mass_balance(sim, p, y):
     taken = jnp.where(tau >= 0, doses.amounts, 0.0)
     tau = jnp.maximum(tau, 0.0)
     gut = taken * jnp.exp(-absorption * tau)
-    cleared = taken * (1.0 - jnp.exp(-elimination * tau) - elimination * _transfer(tau, absorption, elimination))
+    cleared = taken * (
+        1.0 - jnp.exp(-elimination * tau) - elimination * _transfer(tau, absorption, elimination)
+    )
     body = y["concentration"] * p["volume"]
     return ((taken - gut - cleared).sum(-1) - body) / jnp.maximum(doses.amounts.sum(), 1e-300)
 
@@ -172,10 +174,12 @@ def _every_other_dose(sim):
         "doses": Option(
             ([0.0], [320.0]),
             {"times": "h", "amounts": "mg"},
-            "a pair (times [h], amounts [mg]) of equal length",
+            "a pair (times [h], amounts [mg]) of equal length, or {times, amounts}",
             read_doses,
         ),
-        "times": Option(np.linspace(0.0, 24.0, 49), "h", "where the concentration is wanted, a list", read_times),
+        "times": Option(
+            np.linspace(0.0, 24.0, 49), "h", "where the concentration is wanted, a list", read_times
+        ),
     },
     lower_bounds={"absorption_rate": lambda p: p["clearance"] / p["volume"]},
 )

@@ -41,7 +41,10 @@ class Calibration:
         columns = dict(_scalars(self.tree["posterior"].to_dataset()))
         measures = {"r_hat": r_hat, "bulk_ess": bulk_ess, "tail_ess": tail_ess}
         return xr.Dataset(
-            {name: ("quantity", [measure(chains) for chains in columns.values()]) for name, measure in measures.items()},
+            {
+                name: ("quantity", [measure(chains) for chains in columns.values()])
+                for name, measure in measures.items()
+            },
             {"quantity": list(columns)},
         )
 
@@ -57,7 +60,9 @@ class Calibration:
             Check("largest R-hat", worst, f"< {MAX_R_HAT}", worst < MAX_R_HAT, f"{longer} (worst: {at})"),
             Check("smallest bulk ESS", least, f"> {MIN_ESS:g}", least > MIN_ESS, longer),
             Check("smallest tail ESS", tail, f"> {MIN_ESS:g}", tail > MIN_ESS, longer),
-            Check("divergent transitions", divergences, "= 0", divergences == 0, "raise the target acceptance"),
+            Check(
+                "divergent transitions", divergences, "= 0", divergences == 0, "raise the target acceptance"
+            ),
             Check(
                 "energy fraction of missing information",
                 energy,

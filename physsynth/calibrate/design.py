@@ -121,16 +121,23 @@ def experiment(
     output = _measured_output(sim, measurements, output)
     units = {str(name): column.attrs.get("units", "1") for name, column in measurements.items()}
     labels, rows, mask = _grouped(measurements, groups)
-    table = {name: np.asarray(measurements[name].values)[rows] for name in units if _numeric(measurements[name])}
+    table = {
+        name: np.asarray(measurements[name].values)[rows] for name in units if _numeric(measurements[name])
+    }
     along = _coordinate_option(sim, output, units)
-    known = {name: convert(table[name], units[name], sim.parameters[name].unit, key=f"measurements.units.{name}")
-             for name in sim.parameters if name in table}
+    known = {
+        name: convert(table[name], units[name], sim.parameters[name].unit, key=f"measurements.units.{name}")
+        for name in sim.parameters
+        if name in table
+    }
     options = {} if along is None else {along[0]: convert(table[along[1]], units[along[1]], along[2])}
     per_group = along is not None
     for name, spec in (conditions or {}).items():
         options[name] = _option(sim, name, spec, table, units, per_group)
     design = Design(
-        parameters={name: _settled(name, value) if per_group else jnp.asarray(value) for name, value in known.items()},
+        parameters={
+            name: _settled(name, value) if per_group else jnp.asarray(value) for name, value in known.items()
+        },
         options=jax.tree.map(jnp.asarray, options),
         columns={name: _settled(name, table[name]) for name in columns},
         observed=jnp.asarray(convert(table[output], units[output], sim.outputs[output].unit, key=output)),
@@ -151,7 +158,12 @@ def _measured_output(sim, measurements, output):
             got=", ".join(found) or "none of them among the columns",
         )
     if output is not None and output not in measurements:
-        raise DataError("the measured output is no column", key=output, wanted=f"a column {output}", got=str(list(measurements)))
+        raise DataError(
+            "the measured output is no column",
+            key=output,
+            wanted=f"a column {output}",
+            got=str(list(measurements)),
+        )
     return output or found[0]
 
 
@@ -186,13 +198,15 @@ def _coordinate_option(sim, output, units):
             wanted=f"an output along one dimension, with a column named {next(iter(dims))}",
             got=f"dimensions {', '.join(dims)}; columns {', '.join(units)}",
         )
-    (dim, place), = dims.items()
+    ((dim, place),) = dims.items()
     return place.option, dim, place.unit
 
 
 def _option(sim, name, spec, table, units, per_group):
     if name not in sim.option_specs:
-        raise unknown_name("option of " + sim.name, name, sim.option_specs, key=f"measurements.conditions.{name}")
+        raise unknown_name(
+            "option of " + sim.name, name, sim.option_specs, key=f"measurements.conditions.{name}"
+        )
     unit = sim.option_specs[name].unit
     parts = {None: spec} if isinstance(unit, str) else spec
     wanted = {None: unit} if isinstance(unit, str) else unit
@@ -203,7 +217,9 @@ def _option(sim, name, spec, table, units, per_group):
             wanted=", ".join(wanted),
             got=str(spec),
         )
-    values = {part: _condition(name, part, parts[part], wanted[part], table, units, per_group) for part in wanted}
+    values = {
+        part: _condition(name, part, parts[part], wanted[part], table, units, per_group) for part in wanted
+    }
     return values[None] if isinstance(unit, str) else values
 
 
@@ -247,7 +263,9 @@ def check_determined(experiment: Experiment, parameters: Mapping[str, jax.Array]
     """
     predicted = jax.vmap(lambda group: experiment.predict(group, parameters))(experiment.design)
     if not bool(jnp.all(jnp.isfinite(predicted))):
-        absent = [n for n in experiment.sim.parameters if n not in {*parameters, *experiment.design.parameters}]
+        absent = [
+            n for n in experiment.sim.parameters if n not in {*parameters, *experiment.design.parameters}
+        ]
         raise ParameterError(
             f"{experiment.sim.name} predicts no finite {experiment.output} for the measured conditions",
             key="calibrate.parameters",

@@ -133,8 +133,12 @@ def model(
     True
     """
     if noise.additive is None and noise.proportional is None:
-        raise StudyError("no noise", key="calibrate.noise", wanted="additive, proportional or both", got="neither")
-    units = {str(name): column.attrs["units"] for name, column in measurements.items() if "units" in column.attrs}
+        raise StudyError(
+            "no noise", key="calibrate.noise", wanted="additive, proportional or both", got="neither"
+        )
+    units = {
+        str(name): column.attrs["units"] for name, column in measurements.items() if "units" in column.attrs
+    }
     members = Members(sim, dict(priors), units)
     columns = tuple({p.per for p in members.populations.values() if p.per is not None})
     laid_out = experiment(sim, measurements, output, groups, conditions, columns)

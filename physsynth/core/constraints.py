@@ -61,7 +61,9 @@ def residual(name: str, unit: str, function: Callable[..., jax.Array], tolerance
     return Constraint(name, unit, function, tolerance)
 
 
-def bounded(output: str, low: float = -jnp.inf, high: float = jnp.inf, unit: str = "1", tolerance: float = 1e-9):
+def bounded(
+    output: str, low: float = -jnp.inf, high: float = jnp.inf, unit: str = "1", tolerance: float = 1e-9
+):
     """Return the constraint low <= output <= high."""
 
     def defect(sim, p, y):

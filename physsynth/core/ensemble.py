@@ -24,7 +24,6 @@ from physsynth.core.errors import ParameterError
 from physsynth.core.failures import FailurePolicy, Keep, finite
 from physsynth.core.files import read, write, writing
 from physsynth.core.simulator import Simulator
-from physsynth.core.space import ParameterSpace
 
 BLOCK = 4096
 OK, NON_FINITE, OUTSIDE_VALIDITY = 0, 1, 2
@@ -123,7 +122,11 @@ def describe(sim: Simulator, arrays: Mapping[str, Any]) -> xr.Dataset:
 
 
 def _coordinate(sim, dim, place):
-    return (dim, np.asarray(sim.options[place.option]), {"units": place.unit, "long_name": place.description or dim})
+    return (
+        dim,
+        np.asarray(sim.options[place.option]),
+        {"units": place.unit, "long_name": place.description or dim},
+    )
 
 
 def _status(sim, parameters, outputs):
@@ -131,7 +134,9 @@ def _status(sim, parameters, outputs):
     for name, (low, high) in sim.validity.items():
         value = {**parameters, **outputs}[name].reshape(inside.shape[0], -1)
         inside &= jnp.all((value >= low) & (value <= high), axis=1)
-    return (jnp.where(finite(outputs), OK, NON_FINITE) + jnp.where(inside, OK, OUTSIDE_VALIDITY)).astype(jnp.int8)
+    return (jnp.where(finite(outputs), OK, NON_FINITE) + jnp.where(inside, OK, OUTSIDE_VALIDITY)).astype(
+        jnp.int8
+    )
 
 
 class _Source:
@@ -202,7 +207,9 @@ def _joined(parts):
 
 def _stream(sim, source, run, path, progress):
     """Write each block as a file of its own, then join them; finished blocks are not run again."""
-    digest = hashlib.sha256(repr([sim.name, _plain(sim.options), source.identity, source.size]).encode()).hexdigest()
+    digest = hashlib.sha256(
+        repr([sim.name, _plain(sim.options), source.identity, source.size]).encode()
+    ).hexdigest()
     folder = path.with_name(f"{path.name}.parts-{digest[:12]}")
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -55,9 +55,7 @@ def rk4(
         k2 = vector_field(t + h / 2, _shift(y, k1, h / 2))
         k3 = vector_field(t + h / 2, _shift(y, k2, h / 2))
         k4 = vector_field(t + h, _shift(y, k3, h))
-        return jax.tree.map(
-            lambda y, a, b, c, d: y + h / 6 * (a + 2 * b + 2 * c + d), y, k1, k2, k3, k4
-        )
+        return jax.tree.map(lambda y, a, b, c, d: y + h / 6 * (a + 2 * b + 2 * c + d), y, k1, k2, k3, k4)
 
     def interval(y, ends):
         start, end = ends

@@ -56,7 +56,9 @@ class LimitState:
         place = f"{key}." if key else ""
         for name in given:
             if name not in self.settings:
-                raise unknown_name("setting of the limit state", name, self.settings, file=file, key=place + name)
+                raise unknown_name(
+                    "setting of the limit state", name, self.settings, file=file, key=place + name
+                )
         for name, unit in self.settings.items():
             if name not in given:
                 raise UnknownNameError(

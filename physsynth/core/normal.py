@@ -43,7 +43,9 @@ def from_normal(distribution: dist.Distribution, u: jax.Array) -> jax.Array:
     if distribution.is_discrete:
         return _discrete_quantile(distribution, u)
     if isinstance(distribution, _SYMMETRIC):
-        return distribution.loc + jnp.sign(u) * (distribution.loc - _continuous_quantile(distribution, -jnp.abs(u)))
+        return distribution.loc + jnp.sign(u) * (
+            distribution.loc - _continuous_quantile(distribution, -jnp.abs(u))
+        )
     return _continuous_quantile(distribution, u)
 
 
@@ -143,7 +145,9 @@ def _push(distribution, x):
 
 def _direction(distribution):
     """+1 where the transforms increase, -1 where they decrease (so that u and x rise together)."""
-    low, high = (_push(distribution, from_normal(distribution.base_dist, jnp.asarray(z))) for z in (-0.5, 0.5))
+    low, high = (
+        _push(distribution, from_normal(distribution.base_dist, jnp.asarray(z))) for z in (-0.5, 0.5)
+    )
     return jnp.where(high >= low, 1.0, -1.0)
 
 

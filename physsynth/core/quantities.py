@@ -1,9 +1,9 @@
 """Quantities stated in words: numbers, grids, and products of quantities and named columns.
 
-    "3 mg/kg"                                    a number with its unit
-    [0, 6, 12]                                   numbers in the unit that is wanted
-    ["3 mg/kg", "weight", "dose_factor"]         a product; names stand for columns or parameters
-    {start = "0 h", step = "12 h", count = 10}   a regular grid
+"3 mg/kg"                                    a number with its unit
+[0, 6, 12]                                   numbers in the unit that is wanted
+["3 mg/kg", "weight", "dose_factor"]         a product; names stand for columns or parameters
+{start = "0 h", step = "12 h", count = 10}   a regular grid
 """
 
 from __future__ import annotations

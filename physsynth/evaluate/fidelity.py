@@ -59,7 +59,9 @@ class Fidelity:
     def summary(self) -> dict:
         """Return the coverage of each band and the checks as a plain dict."""
         coverage = {
-            f"{float(level):.0%}": {name: float(self.coverage[name].sel(level=level)) for name in ("share", "low", "high")}
+            f"{float(level):.0%}": {
+                name: float(self.coverage[name].sel(level=level)) for name in ("share", "low", "high")
+            }
             for level in self.coverage["level"]
         }
         return {"coverage": coverage, "checks": [check.summary() for check in self.checks()]}

@@ -50,7 +50,10 @@ class Plausibility:
 
     def summary(self) -> dict:
         """Return the checks as a plain dict."""
-        return {"scenarios": self.dataset.sizes["scenario"], "checks": [check.summary() for check in self.checks()]}
+        return {
+            "scenarios": self.dataset.sizes["scenario"],
+            "checks": [check.summary() for check in self.checks()],
+        }
 
 
 def plausibility(sim: Simulator, dataset: xr.Dataset) -> Plausibility:
@@ -77,8 +80,12 @@ def plausibility(sim: Simulator, dataset: xr.Dataset) -> Plausibility:
     """
     for name in (*sim.parameters, *sim.outputs):
         if name not in dataset:
-            raise DataError("scenarios without a variable of the simulator", key=name, wanted=f"a variable {name}",
-                            got=", ".join(map(str, dataset)))
+            raise DataError(
+                "scenarios without a variable of the simulator",
+                key=name,
+                wanted=f"a variable {name}",
+                got=", ".join(map(str, dataset)),
+            )
     parameters = {name: jnp.asarray(dataset[name].values) for name in sim.parameters}
     outputs = {name: jnp.asarray(dataset[name].values) for name in sim.outputs}
 
@@ -87,7 +94,9 @@ def plausibility(sim: Simulator, dataset: xr.Dataset) -> Plausibility:
         return jnp.stack([law.violation(sim, p, y) for law in sim.constraints])
 
     tolerance = np.array([law.tolerance for law in sim.constraints])
-    measured = np.asarray(jax.jit(lambda s: jax.lax.map(violations, s, batch_size=_BLOCK))((parameters, outputs)))
+    measured = np.asarray(
+        jax.jit(lambda s: jax.lax.map(violations, s, batch_size=_BLOCK))((parameters, outputs))
+    )
     return Plausibility(
         xr.Dataset(
             {

@@ -1,1 +1,1 @@
-"""Placeholder."""
+"""A study file turned into stages, executed and resumed."""

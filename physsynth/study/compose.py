@@ -23,6 +23,8 @@ from physsynth.core.units import convert, parse_quantity, quantity_in
 from physsynth.study.distributions import build_parameter
 from physsynth.study.schema import ScenarioTable
 
+RESERVED = {"g", "weight", "mode", "log_density", "plausibility", "status", "scenario", "limit_state", "replicate"}
+
 
 @dataclass(frozen=True)
 class Scenario:
@@ -139,12 +141,24 @@ def compose(sim: Simulator, members: Members | None, table: ScenarioTable, *, fi
         name: build_parameter(part, file=file, key=f"scenario.parameters.{name}")
         for name, part in table.parameters.items()
     }
+    for name in RESERVED & {*inputs, *table.fixed}:
+        raise StudyError(
+            "a reserved name",
+            file=file,
+            key=f"scenario.parameters.{name}",
+            wanted="a name other than " + ", ".join(sorted(RESERVED)),
+            got=f'"{name}"',
+            advice="every scenario carries variables of these names; choose a more specific one",
+        )
     fixed = {name: _fixed(sim, name, value, file) for name, value in table.fixed.items()}
     calibrated = set(members.priors) if members is not None else set()
     if members is None:
         inputs = {**{n: p for n, p in sim.parameters.items() if n not in fixed and n not in inputs}, **inputs}
     _check_parameters(sim, members, calibrated, inputs, fixed, file)
-    units = {**{name: p.unit for name, p in inputs.items()}, **{name: unit for name, (_, unit) in fixed.items()}}
+    units = {
+        **{name: p.unit for name, p in inputs.items()},
+        **{name: unit for name, (_, unit) in fixed.items()},
+    }
     constant, varying = _split_options(sim, table.options, units, file)
     _check_used(sim, members, inputs, fixed, table.options, units, file)
     return Scenario(sim.configure(**constant), members, inputs, fixed, varying)
@@ -159,7 +173,11 @@ def _fixed(sim, name, value, file):
 
 def _check_parameters(sim, members, calibrated, inputs, fixed, file):
     for name, parameter in sim.parameters.items():
-        sources = [s for s, known in (("calibrate", calibrated), ("parameters", inputs), ("fixed", fixed)) if name in known]
+        sources = [
+            s
+            for s, known in (("calibrate", calibrated), ("parameters", inputs), ("fixed", fixed))
+            if name in known
+        ]
         if len(sources) != 1:
             raise StudyError(
                 f"a parameter of {sim.name} is stated {len(sources)} times",
@@ -195,7 +213,9 @@ def _split_options(sim, options, units, file):
     constant, varying = {}, {}
     for name, spec in options.items():
         if name not in sim.option_specs:
-            raise unknown_name("option of " + sim.name, name, sim.option_specs, file=file, key=f"scenario.options.{name}")
+            raise unknown_name(
+                "option of " + sim.name, name, sim.option_specs, file=file, key=f"scenario.options.{name}"
+            )
         wanted = sim.option_specs[name].unit
         if isinstance(wanted, str):
             read = compile_quantity(spec, wanted, units, file=file, key=f"scenario.options.{name}")
@@ -212,8 +232,13 @@ def _split_options(sim, options, units, file):
 def _parts(name, spec, wanted, units, file):
     key = f"scenario.options.{name}"
     if not isinstance(spec, Mapping) or set(spec) != set(wanted):
-        raise StudyError("an option with other parts than the simulator's", file=file, key=key,
-                         wanted=", ".join(wanted), got=str(spec))
+        raise StudyError(
+            "an option with other parts than the simulator's",
+            file=file,
+            key=key,
+            wanted=", ".join(wanted),
+            got=str(spec),
+        )
     reads = {
         part: compile_quantity(spec[part], unit, units, file=file, key=f"{key}.{part}")
         for part, unit in wanted.items()

@@ -45,7 +45,8 @@ def build_distribution(table: DistributionTable, *, file, key: str) -> dist.Dist
             file=file,
             key=key,
             wanted=", ".join(_signature(factory)),
-            got=", ".join(f"{name} = {np.asarray(value).tolist()}" for name, value in arguments.items()) or "none",
+            got=", ".join(f"{name} = {np.asarray(value).tolist()}" for name, value in arguments.items())
+            or "none",
             advice=str(reason).split("\n")[0],
         ) from reason
 
@@ -57,7 +58,9 @@ def build_parameter(table: ParameterTable, *, file, key: str) -> Parameter:
         distribution = distribution.expand([table.size]).to_event(1)
     try:
         parameter = Parameter(distribution, table.unit, table.description)
-        from_normal(distribution, np.zeros(max(parameter.size, 1)) if distribution.event_shape else np.zeros(()))
+        from_normal(
+            distribution, np.zeros(max(parameter.size, 1)) if distribution.event_shape else np.zeros(())
+        )
     except ParameterError as reason:
         raise reason.at(file=file, key=key) from reason
     return parameter
@@ -87,7 +90,9 @@ def _number(value, file, key):
     except (TypeError, ValueError):
         array = np.asarray(np.nan)
     if isinstance(value, bool) or not np.isfinite(array).all():
-        raise StudyError("an argument is no number", file=file, key=key, wanted="a finite number", got=repr(value))
+        raise StudyError(
+            "an argument is no number", file=file, key=key, wanted="a finite number", got=repr(value)
+        )
     return value if isinstance(value, int) else array if array.ndim else float(array)
 
 

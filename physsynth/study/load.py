@@ -63,7 +63,9 @@ def load_study(path: str | Path, seed: int | None = None) -> Study:
     try:
         raw = tomllib.loads(content.decode("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as reason:
-        raise StudyError("not a TOML file", file=path, wanted="valid TOML in UTF-8", got=str(reason)) from reason
+        raise StudyError(
+            "not a TOML file", file=path, wanted="valid TOML in UTF-8", got=str(reason)
+        ) from reason
     if seed is not None and isinstance(raw.get("study"), dict):
         raw["study"]["seed"] = seed
     try:
@@ -78,7 +80,9 @@ def _content(path):
     try:
         return path.read_bytes()
     except OSError as reason:
-        near = nearest(path.name, [f.name for f in path.parent.glob("*.toml")]) if path.parent.is_dir() else None
+        near = (
+            nearest(path.name, [f.name for f in path.parent.glob("*.toml")]) if path.parent.is_dir() else None
+        )
         raise StudyError(
             "the study file cannot be read",
             file=path,
@@ -119,7 +123,10 @@ def _explain(reason: ValidationError, raw: dict, path: Path) -> PhyssynthError:
     if first["type"] == "missing":
         return StudyError("a key is missing", file=path, key=key, wanted=_wanted(place, raw), got="nothing")
     return StudyError(
-        "a value that does not fit", file=path, key=key, wanted=first["msg"].removeprefix("Input should be "),
+        "a value that does not fit",
+        file=path,
+        key=key,
+        wanted=first["msg"].removeprefix("Input should be "),
         got=repr(first["input"]),
     )
 
@@ -145,7 +152,11 @@ def _model_at(place: list[str], raw: Any) -> type[BaseModel]:
 
 
 def _prior_table(raw):
-    return schema.PopulationTable if isinstance(raw, dict) and {"median", "spread"} & set(raw) else schema.DistributionTable
+    return (
+        schema.PopulationTable
+        if isinstance(raw, dict) and {"median", "spread"} & set(raw)
+        else schema.DistributionTable
+    )
 
 
 def _table_of(annotation) -> type[BaseModel] | None:

@@ -13,7 +13,7 @@ import numpyro.distributions as dist
 import xarray as xr
 
 from physsynth import calibrate
-from physsynth.calibrate import Members, Noise, Population, SimulatorModel
+from physsynth.calibrate import Noise, Population, SimulatorModel
 from physsynth.core import Keep, Retry, Simulator, Stop, find
 from physsynth.core.errors import ParameterError, PhyssynthError, unknown_name
 from physsynth.core.failures import FailurePolicy
@@ -113,7 +113,9 @@ class Problem:
     def population_draws(self, draws: Mapping[str, np.ndarray]) -> dict[str, jax.Array]:
         """Return posterior draws of the members' log parameters: location and log spread, (draw, k)."""
         assert self.model is not None
-        location, log_spread = self.model.population({name: jnp.asarray(value) for name, value in draws.items()})
+        location, log_spread = self.model.population(
+            {name: jnp.asarray(value) for name, value in draws.items()}
+        )
         return {"location": location, "log_spread": log_spread}
 
 
@@ -154,7 +156,9 @@ def _build(study):
 
 def _check_limit_state(sim, table):
     if table.limit_state not in sim.limit_states:
-        raise unknown_name("limit state of " + sim.name, table.limit_state, sim.limit_states, key="rare.limit_state")
+        raise unknown_name(
+            "limit state of " + sim.name, table.limit_state, sim.limit_states, key="rare.limit_state"
+        )
 
 
 def _extra(table):
@@ -171,7 +175,8 @@ def _measurements(study):
 def _model(study, sim, measurements):
     table, given = study.tables.calibrate, study.tables.measurements
     priors = {
-        name: _prior(prior, study.path, f"calibrate.parameters.{name}") for name, prior in table.parameters.items()
+        name: _prior(prior, study.path, f"calibrate.parameters.{name}")
+        for name, prior in table.parameters.items()
     }
     noise = Noise(*(_noise(table.noise, part, study.path) for part in ("additive", "proportional")))
     return calibrate.model(

@@ -75,9 +75,14 @@ class NoiseTable(Table):
     proportional: DistributionTable | None = None
 
 
+def _kind_of_prior(table: Any) -> str:
+    stated = table if isinstance(table, dict) else type(table).model_fields
+    return "population" if "median" in stated or "spread" in stated else "pooled"
+
+
 Prior = Annotated[
     Annotated[PopulationTable, Tag("population")] | Annotated[DistributionTable, Tag("pooled")],
-    Discriminator(lambda table: "population" if "median" in table or "spread" in table else "pooled"),
+    Discriminator(_kind_of_prior),
 ]
 
 

@@ -55,7 +55,9 @@ class Job:
     @property
     def key(self) -> jax.Array:
         """The stage's own random key."""
-        return jax.random.fold_in(jax.random.key(self.study.tables.study.seed), zlib.crc32(self.stage.encode()))
+        return jax.random.fold_in(
+            jax.random.key(self.study.tables.study.seed), zlib.crc32(self.stage.encode())
+        )
 
     def summary(self, stage: str) -> dict[str, Any]:
         """Return the summary of an earlier stage."""

@@ -31,7 +31,12 @@ def digest(content: Any) -> str:
 
 def write_json(path: Path, content: Any) -> Path:
     """Write plain content as JSON, whole or not at all."""
-    return write_bytes(path, (json.dumps(content, indent=1, allow_nan=False) + "\n").encode())
+    return write_bytes(path, (json.dumps(content, indent=1, allow_nan=False, default=_plain) + "\n").encode())
+
+
+def _plain(scalar: Any) -> Any:
+    """Turn a NumPy scalar into Python's."""
+    return scalar.item()
 
 
 def read_json(path: Path) -> Any:

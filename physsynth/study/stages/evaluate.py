@@ -47,7 +47,9 @@ class Evaluate:
             if "mode" in scenarios or kind == "ordinary":
                 found = evaluate.plausibility(sampler.sim, scenarios)
                 write(job.folder / f"{kind}_laws.nc", _stored(found))
-                summary["checks"] += [_named(check.summary(), f"{kind} scenarios") for check in found.checks()]
+                summary["checks"] += [
+                    _named(check.summary(), f"{kind} scenarios") for check in found.checks()
+                ]
         if job.posterior is not None:
             summary["coverage"] = self._predictions(job, summary["checks"])
         write_json(job.folder / SUMMARY, summary)
@@ -67,7 +69,9 @@ class Evaluate:
             synthetic = xr.DataArray(replicates[:, mask], dims=("replicate", "observation"))
             found = evaluate.fidelity(real, synthetic, member)
             rows = model.experiment.rows[mask]
-            write(job.folder / f"{kind.replace(' ', '_')}.nc", found.dataset.assign(row=("observation", rows)))
+            write(
+                job.folder / f"{kind.replace(' ', '_')}.nc", found.dataset.assign(row=("observation", rows))
+            )
             checks += [_named(check.summary(), kind) for check in found.checks()]
             coverage[kind] = found.summary()["coverage"]
         return coverage

@@ -51,7 +51,9 @@ class Rare:
     def cost(self, study: Study) -> str:
         """Say how many simulator calls there are at most."""
         table = study.tables.rare
-        return f"at most {table.replicates * table.max_calls:,} simulator calls in {table.replicates} replicates"
+        return (
+            f"at most {table.replicates * table.max_calls:,} simulator calls in {table.replicates} replicates"
+        )
 
     def run(self, job: Job) -> None:
         """Sample the replicates, join them, and reweight them over the posterior."""
@@ -171,7 +173,12 @@ def _carry(sampler, replicate, posterior) -> _Carried:
     laws = sampler.sim.parameters
     log_reference = sum(laws[name].distribution.log_prob(value) for name, value in values.items())
     over = rare.over_draws(
-        values, jnp.asarray(weights), sampler.problem.log_density, log_reference, draws, replicate.attrs["draws"]
+        values,
+        jnp.asarray(weights),
+        sampler.problem.log_density,
+        log_reference,
+        draws,
+        replicate.attrs["draws"],
     )
     return _Carried(over.probabilities, over.weights, over.effective_sample_sizes)
 
@@ -200,14 +207,35 @@ def _scenarios(sampler, replicates, weights, posterior) -> xr.Dataset:
     density = _log_predictive(sampler, values, posterior)
     limit = sampler.problem.sim.limit_states[sampler.job.study.tables.rare.limit_state]
     return runs.assign(
-        limit_state=("scenario", g, {"units": limit.unit, "long_name": "limit state g, failure where g <= 0"}),
-        weight=("scenario", weight, {"units": "1", "long_name": "share of the failure probability; they sum to it"}),
+        limit_state=(
+            "scenario",
+            g,
+            {"units": limit.unit, "long_name": "limit state g, failure where g <= 0"},
+        ),
+        weight=(
+            "scenario",
+            weight,
+            {"units": "1", "long_name": "share of the failure probability; they sum to it"},
+        ),
         mode=("scenario", np.array([names.index(name) for name in mode], np.int8), _flags(names)),
-        log_density=("scenario", density, {"units": "1", "long_name": "log predictive density of the parameters"}),
-        plausibility=("scenario", _percentile(sampler, density, posterior), {
-            "units": "percent", "long_name": "share of ordinary scenarios that are less likely than this one"}),
-        replicate=("scenario", np.repeat(np.arange(len(sizes)), sizes).astype(np.int16), {
-            "units": "1", "long_name": "independent replicate that the scenario comes from"}),
+        log_density=(
+            "scenario",
+            density,
+            {"units": "1", "long_name": "log predictive density of the parameters"},
+        ),
+        plausibility=(
+            "scenario",
+            _percentile(sampler, density, posterior),
+            {
+                "units": "percent",
+                "long_name": "share of ordinary scenarios that are less likely than this one",
+            },
+        ),
+        replicate=(
+            "scenario",
+            np.repeat(np.arange(len(sizes)), sizes).astype(np.int16),
+            {"units": "1", "long_name": "independent replicate that the scenario comes from"},
+        ),
     )
 
 
@@ -257,7 +285,9 @@ def ordinary_scenarios(sampler, posterior, key, n) -> dict[str, np.ndarray]:
         index = jax.random.randint(pick, (n,), 0, len(draws["location"]))
         z = jax.random.normal(member, (n, draws["location"].shape[1]))
         log_own = draws["location"][index] + jnp.exp(draws["log_spread"][index]) * z
-        values |= {name: jnp.exp(log_own[:, i]) for i, name in enumerate(sampler.problem.population_variables)}
+        values |= {
+            name: jnp.exp(log_own[:, i]) for i, name in enumerate(sampler.problem.population_variables)
+        }
     return {name: np.asarray(value) for name, value in values.items()}
 
 
@@ -315,7 +345,9 @@ def _posterior_quantiles(per_draw):
     levels = (0.05, 0.5, 0.95)
     return {
         "alone": dict(zip(("q05", "q50", "q95"), np.quantile(mean, levels).tolist(), strict=True)),
-        "with_monte_carlo_error": dict(zip(("q05", "q50", "q95"), np.quantile(spread, levels).tolist(), strict=True)),
+        "with_monte_carlo_error": dict(
+            zip(("q05", "q50", "q95"), np.quantile(spread, levels).tolist(), strict=True)
+        ),
         "median_relative_error": float(np.median(relative)),
     }
 
@@ -349,17 +381,43 @@ def _checks(sampler, summary, attrs, carried):
     converged = sum(int(a["converged"]) for a in attrs)
     least = float(np.quantile(sum(part.ess for part in carried), 0.05))
     rows = [
-        Check("replicates that converged", converged, f"= {len(attrs)}", converged == len(attrs), "raise rare.max_calls"),
-        Check("coefficient of variation of the probability", float(cov), f"< {2 * table.target_cov:g}",
-              cov < 2 * table.target_cov, "raise rare.max_calls or rare.replicates"),
-        Check("failing scenarios", summary["scenarios"], f">= {table.scenarios}",
-              summary["scenarios"] >= table.scenarios, "lower rare.target_cov or raise rare.replicates"),
-        Check("failed runs", summary["failed_runs"], "= 0", summary["failed_runs"] == 0,
-              "the probability lies between the two bounds that count them as survivals and as failures"),
+        Check(
+            "replicates that converged",
+            converged,
+            f"= {len(attrs)}",
+            converged == len(attrs),
+            "raise rare.max_calls",
+        ),
+        Check(
+            "coefficient of variation of the probability",
+            float(cov),
+            f"< {2 * table.target_cov:g}",
+            cov < 2 * table.target_cov,
+            "raise rare.max_calls or rare.replicates",
+        ),
+        Check(
+            "failing scenarios",
+            summary["scenarios"],
+            f">= {table.scenarios}",
+            summary["scenarios"] >= table.scenarios,
+            "lower rare.target_cov or raise rare.replicates",
+        ),
+        Check(
+            "failed runs",
+            summary["failed_runs"],
+            "= 0",
+            summary["failed_runs"] == 0,
+            "the probability lies between the two bounds that count them as survivals and as failures",
+        ),
     ]
     if summary["posterior"] is not None:
         rows.append(
-            Check("scenarios that carry the probability of 95 % of the posterior draws", least, f"> {LEAST_ESS:g}",
-                  least > LEAST_ESS, "raise rare.max_calls or lower rare.target_cov")
+            Check(
+                "scenarios that carry the probability of 95 % of the posterior draws",
+                least,
+                f"> {LEAST_ESS:g}",
+                least > LEAST_ESS,
+                "raise rare.max_calls or lower rare.target_cov",
+            )
         )
     return rows
