@@ -1,23 +1,33 @@
 """How much real data is still needed: one function a question, each answered by a `Requirement`."""
 
+from physsynth.require.allocate import Greedy as Greedy
+from physsynth.require.allocate import Uniform as Uniform
 from physsynth.require.demonstration import Binomial as Binomial
 from physsynth.require.demonstration import Poisson as Poisson
 from physsynth.require.demonstration import Prior as Prior
 from physsynth.require.demonstration import demonstration as demonstration
+from physsynth.require.noise import Bernoulli as Bernoulli
+from physsynth.require.noise import Gaussian as Gaussian
 from physsynth.require.population import Wording as Wording
 from physsynth.require.population import population as population
+from physsynth.require.precision import precision as precision
 from physsynth.require.requirement import Check as Check
 from physsynth.require.requirement import Question as Question
 from physsynth.require.requirement import Requirement as Requirement
 
 __all__ = [
+    "Bernoulli",
     "Binomial",
     "Check",
+    "Gaussian",
+    "Greedy",
     "Poisson",
     "Prior",
     "Question",
     "Requirement",
+    "Uniform",
     "Wording",
     "demonstration",
     "population",
+    "precision",
 ]
