@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -11,6 +11,15 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 Theta = Mapping[str, jax.Array]
+
+
+@runtime_checkable
+class FunctionOfCondition(Protocol):
+    """A function of the parameters and the condition."""
+
+    def __call__(self, theta: Theta, condition: jax.Array, /) -> jax.Array:
+        """Evaluate it."""
+        ...
 
 
 @runtime_checkable
@@ -39,7 +48,7 @@ class Gaussian:
     The information of N(f, s^2) is f' f'^T / s^2 + 2 (log s)' (log s)'^T.
     """
 
-    sd: Callable[[Theta, jax.Array], jax.Array]
+    sd: FunctionOfCondition
 
     def sample(self, key: jax.Array, response: jax.Array, theta: Theta, condition: jax.Array) -> jax.Array:
         """Draw one measurement."""

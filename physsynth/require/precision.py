@@ -29,7 +29,7 @@ from physsynth.require import arguments
 from physsynth.require.allocate import RULES, Allocation, Local, Plan
 from physsynth.require.draws import Layout, Reader, Theta, flatten, in_logs, pilot_checks
 from physsynth.require.engine import grow, sizes
-from physsynth.require.noise import Gaussian, Noise
+from physsynth.require.noise import FunctionOfCondition, Gaussian, Noise
 from physsynth.require.outcome import Aim, Futures, forecast, met, needs_pilot, planning_size
 from physsynth.require.requirement import LEVELS, Question, Requirement
 from physsynth.require.worth import Screen
@@ -96,7 +96,7 @@ def precision(
     draws: Mapping[str, np.ndarray | jax.Array],
     observe: Callable[[Theta, jax.Array], jax.Array],
     quantity: Callable[[Theta], jax.Array],
-    noise: float | Callable[[Theta, jax.Array], jax.Array] | Noise,
+    noise: float | FunctionOfCondition | Noise,
     candidates: Sequence | np.ndarray | jax.Array,
     target: float,
     key: jax.Array,
@@ -217,7 +217,9 @@ def _conditions(candidates, costs):
 def _noise(noise):
     if isinstance(noise, Noise):
         return noise
-    return Gaussian(noise) if callable(noise) else Gaussian(_Constant(arguments.positive("noise", noise)))
+    if isinstance(noise, FunctionOfCondition):
+        return Gaussian(noise)
+    return Gaussian(_Constant(arguments.positive("noise", noise)))
 
 
 @dataclass(frozen=True)

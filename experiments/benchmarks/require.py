@@ -1,0 +1,179 @@
+"""Do the forecasts of `physsynth.require` hold? Simulated truth, pilot, forecast, then collect and compare.
+
+    python experiments/benchmarks/require.py [--replications 200] [--only CASE ...]
+
+Every case draws a pilot from a known truth, computes the posterior in closed form, forecasts how many
+more members are needed, and then collects members one by one until the target is met. Priors are the
+right Haar priors, for which the coverage of predictions is the nominal one at every truth.
+
+It prints, and writes next to this file under results/: the share of replications in which the actual
+number lay in the forecast 90 % interval, and in which it did not exceed the number to plan with at
+80 % assurance, each with its deviation from nominal in binomial standard errors; the median of log
+(forecast median / actual); the median ratio of the interval's ends; and the Brier score for "never".
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from scipy import stats
+
+import physsynth
+from physsynth.require import Requirement, population
+
+RESULTS = Path(__file__).parent / "results"
+ASSURANCE = 0.8
+
+
+@dataclass(frozen=True)
+class Case:
+    """A truth whose forecasts can be checked: from a seed to the forecast and what then happened."""
+
+    name: str
+    run: Callable[[int], tuple[Requirement, float]]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table."""
+
+    case: str
+    replications: int
+    coverage_90: float
+    coverage_z: float
+    assurance_80: float
+    assurance_z: float
+    median_log_bias: float
+    interval_ratio: float
+    brier_never: float
+    share_never: float
+    seconds_each: float
+
+
+def exact(psi, key):
+    """Members whose parameter is measured without error."""
+    return 1e8 * jnp.eye(1)
+
+
+def mean(theta):
+    """The log of the population's median."""
+    return theta["location"][0]
+
+
+def tail(theta):
+    """The log of the 2.5th percentile, or of what depends on it."""
+    return theta["location"][0] - 1.96 * jnp.exp(theta["log_spread"][0])
+
+
+def normal_posterior(members: np.ndarray, rng: np.random.Generator, draws: int) -> dict[str, np.ndarray]:
+    """Draw from the normal-inverse-chi-squared posterior under the prior 1 / sigma."""
+    n = len(members)
+    sd = members.std(ddof=1) * np.sqrt((n - 1) / rng.chisquare(n - 1, draws))
+    location = members.mean() + sd * rng.standard_normal(draws) / math.sqrt(n)
+    return {"location": location[:, None], "log_spread": np.log(sd)[:, None]}
+
+
+def mean_width(members: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """Return the length of the 90 % t interval of the mean after each size."""
+    n = sizes.astype(float)
+    total, square = np.cumsum(members)[sizes - 1], np.cumsum(members**2)[sizes - 1]
+    sd = np.sqrt(np.maximum(square - total**2 / n, 0.0) / (n - 1))
+    return 2 * stats.t.ppf(0.95, n - 1) * sd / np.sqrt(n)
+
+
+def unknown_spread(pilot: int, wanted: float, max_n: int = 512) -> Case:
+    """Mean of a normal with unknown spread: the interval's length is a t interval's."""
+    target = 2 * stats.norm.ppf(0.95) / math.sqrt(wanted + pilot)
+
+    def run(seed):
+        rng = np.random.default_rng(seed)
+        members = rng.standard_normal(pilot + max_n)
+        draws = normal_posterior(members[:pilot], rng, 4000)
+        need = population(
+            draws, exact, mean, math.exp(target), jax.random.key(seed), assurance=ASSURANCE, max_n=max_n
+        )
+        widths = mean_width(members, np.arange(pilot, pilot + max_n + 1))
+        met = widths <= target
+        return need, float(np.argmax(met)) if met.any() else math.inf
+
+    return Case(f"normal mean, unknown spread, pilot {pilot}", run)
+
+
+CASES = [unknown_spread(5, 60), unknown_spread(10, 60), unknown_spread(20, 60)]
+
+
+def compare(case: Case, replications: int) -> Row:
+    """Run the case and hold its forecasts against what happened."""
+    start = time.perf_counter()
+    outcomes = [case.run(seed) for seed in range(replications)]
+    seconds = (time.perf_counter() - start) / replications
+    needs, actual = [need for need, _ in outcomes], np.array([n for _, n in outcomes])
+    low, middle, high = (np.array([need.quantiles[q] for need in needs]) for q in (0.05, 0.5, 0.95))
+    planned = np.array([math.inf if need.number is None else need.number for need in needs])
+    never = np.array([need.probability_never for need in needs])
+    inside = np.mean((np.floor(low) <= actual) & (actual <= np.ceil(high)))
+    enough = np.mean(actual <= planned)
+    both = np.isfinite(middle) & np.isfinite(actual) & (actual > 0) & (middle > 0)
+    spans = np.isfinite(high) & (low > 0)
+    return Row(
+        case=case.name,
+        replications=replications,
+        coverage_90=float(inside),
+        coverage_z=_deviation(inside, 0.9, replications),
+        assurance_80=float(enough),
+        assurance_z=_deviation(enough, ASSURANCE, replications),
+        median_log_bias=float(np.median(np.log(middle[both] / actual[both]))),
+        interval_ratio=float(np.median(high[spans] / low[spans])),
+        brier_never=float(np.mean((never - np.isinf(actual)) ** 2)),
+        share_never=float(np.mean(np.isinf(actual))),
+        seconds_each=seconds,
+    )
+
+
+def _deviation(share, nominal, n):
+    return float((share - nominal) / math.sqrt(nominal * (1 - nominal) / n))
+
+
+def write(rows: list[Row]) -> Path:
+    """Write the table with the versions that made it."""
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / "require.json"
+    versions = {"physsynth": physsynth.__version__, "jax": jax.__version__}
+    versions["python"] = platform.python_version()
+    table = {"versions": versions, "rows": [asdict(row) for row in rows]}
+    path.write_text(json.dumps(table, indent=2) + "\n")
+    return path
+
+
+def main():
+    plain = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=plain)
+    parser.add_argument("--replications", type=int, default=200)
+    parser.add_argument("--only", nargs="*", default=[], help="words that the name of a case must contain")
+    arguments = parser.parse_args()
+    jax.config.update("jax_enable_x64", True)
+    rows = []
+    for case in CASES:
+        if all(word in case.name for word in arguments.only):
+            rows.append(compare(case, arguments.replications))
+            line = [f"{name} {_short(value)}" for name, value in asdict(rows[-1]).items()]
+            print("  ".join(line), flush=True)
+    print("wrote", write(rows))
+
+
+def _short(value):
+    return f"{value:.3g}" if isinstance(value, float) else value
+
+
+if __name__ == "__main__":
+    main()
