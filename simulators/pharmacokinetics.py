@@ -152,7 +152,7 @@ def _every_other_dose(sim):
             "mg/L",
             lambda p, y, threshold: threshold - y["peak_concentration"],
             {"threshold": "mg/L"},
-            "the concentration exceeds the threshold at some time",
+            "the concentration exceeds {threshold} mg/L at some time",
         ),
     },
     constraints=[

@@ -25,7 +25,7 @@ class LimitState:
     settings : mapping of str to str
         Name and unit of each number that a study must state, for example ``{"threshold": "mg/L"}``.
     description : str
-        One line for people.
+        What failure means, in words that follow "the probability that"; settings stand in braces.
 
     Examples
     --------
@@ -42,6 +42,16 @@ class LimitState:
     def __call__(self, p, y, **settings) -> jax.Array:
         """Evaluate g for one scenario; a setting is a number in its unit or text such as "20 mg/L"."""
         return self.function(p, y, **self.read_settings(settings))
+
+    def words(self, settings: Mapping[str, float]) -> str:
+        """Return the description with the settings' numbers in place.
+
+        Examples
+        --------
+        >>> LimitState("m", min, {"limit": "m"}, "it goes beyond {limit} m").words({"limit": 3.0})
+        'it goes beyond 3 m'
+        """
+        return self.description.format(**{name: f"{value:g}" for name, value in settings.items()})
 
     def read_settings(self, given: Mapping[str, object], *, file=None, key=None) -> dict[str, float]:
         """Check the settings and convert them to this limit state's units.

@@ -117,6 +117,10 @@ class ParameterSpace:
                 raise ParameterError("not a parameter", key=name, wanted="a Parameter", got=repr(parameter))
         self.parameters: dict[str, Parameter] = dict(parameters)
         self.correlation = None if correlation is None else self._checked_correlation(correlation)
+        # Compiled as a whole: run operation by operation, each new shape would compile dozens of kernels.
+        self._to_values = jax.jit(self._map_normals)
+        self._to_normals = jax.jit(self._map_values)
+        self._log_density = jax.jit(self._sum_log_densities)
 
     @classmethod
     def standard_normal(cls, d: int, name: str = "u") -> ParameterSpace:
@@ -160,12 +164,22 @@ class ParameterSpace:
                 wanted=f"last axis of length {self.dimension}",
                 got=f"shape {u.shape}",
             )
+        return self._to_values(u)
+
+    def to_normal(self, values: Values) -> Float[Array, "*batch dimension"]:
+        """Map parameter values to standard normals; the inverse of `from_normal`."""
+        return self._to_normals(self._arrays(values))
+
+    def log_prob(self, values: Values) -> Float[Array, "*batch"]:
+        """Return the log density of scenarios in the parameters' own units."""
+        return self._log_density(self._arrays(values))
+
+    def _map_normals(self, u):
         if self.correlation is not None:
             u = u @ jnp.linalg.cholesky(jnp.asarray(self.correlation, u.dtype)).T
         return {name: self._component(u, name) for name in self.parameters}
 
-    def to_normal(self, values: Values) -> Float[Array, "*batch dimension"]:
-        """Map parameter values to standard normals; the inverse of `from_normal`."""
+    def _map_values(self, values):
         z = self._marginal_normals(values)
         if self.correlation is None:
             return z
@@ -173,10 +187,8 @@ class ParameterSpace:
         flat = z.reshape(-1, self.dimension).T
         return jax.scipy.linalg.solve_triangular(lower, flat, lower=True).T.reshape(z.shape)
 
-    def log_prob(self, values: Values) -> Float[Array, "*batch"]:
-        """Return the log density of scenarios in the parameters' own units."""
-        self._check_names(values)
-        total = sum(p.distribution.log_prob(jnp.asarray(values[name])) for name, p in self.parameters.items())
+    def _sum_log_densities(self, values):
+        total = sum(p.distribution.log_prob(values[name]) for name, p in self.parameters.items())
         if self.correlation is not None:
             z = self._marginal_normals(values)
             zero = jnp.zeros(self.dimension, z.dtype)
@@ -191,18 +203,18 @@ class ParameterSpace:
         return from_normal(parameter.distribution, part[..., 0] if scalar else part)
 
     def _marginal_normals(self, values):
-        self._check_names(values)
         parts = []
         for name, parameter in self.parameters.items():
             if parameter.size:
-                z = to_normal(parameter.distribution, jnp.asarray(values[name]))
+                z = to_normal(parameter.distribution, values[name])
                 parts.append(z if parameter.distribution.event_shape else z[..., None])
         return jnp.concatenate(parts, axis=-1)
 
-    def _check_names(self, values):
+    def _arrays(self, values):
         for name in self.parameters:
             if name not in values:
                 raise unknown_name("parameter", name, values, key="values")
+        return {name: jnp.asarray(values[name]) for name in self.parameters}
 
     def _checked_correlation(self, correlation):
         matrix = np.asarray(correlation, float)

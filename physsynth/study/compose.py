@@ -16,14 +16,24 @@ import jax.numpy as jnp
 import numpyro.distributions as dist
 
 from physsynth.calibrate import Members
-from physsynth.core import Constraint, Output, Parameter, Simulator
+from physsynth.core import Constraint, LimitState, Output, Parameter, Simulator
 from physsynth.core.errors import StudyError, unknown_name
 from physsynth.core.quantities import compile_quantity, used_names
 from physsynth.core.units import convert, parse_quantity, quantity_in
 from physsynth.study.distributions import build_parameter
 from physsynth.study.schema import ScenarioTable
 
-RESERVED = {"g", "weight", "mode", "log_density", "plausibility", "status", "scenario", "limit_state", "replicate"}
+RESERVED = {
+    "g",
+    "weight",
+    "mode",
+    "log_density",
+    "plausibility",
+    "status",
+    "scenario",
+    "limit_state",
+    "replicate",
+}
 
 
 @dataclass(frozen=True)
@@ -89,6 +99,7 @@ class Scenario:
             function=lambda p, **options: self._run(p, derived, options),
             parameters={**drawn, **self.inputs},
             outputs={**derived, **self.sim.outputs},
+            limit_states={name: self._lifted_limit(limit) for name, limit in self.sim.limit_states.items()},
             constraints=tuple(self._lifted(law) for law in self.sim.constraints),
             options={name: self.sim.options[name] for name in self._shared_options()},
             lower_bounds={},
@@ -109,6 +120,12 @@ class Scenario:
             return law.defect(sim, self.parameters(values), outputs)
 
         return replace(law, defect=defect)
+
+    def _lifted_limit(self, limit: LimitState) -> LimitState:
+        def function(values, outputs, **settings):
+            return limit.function(self.parameters(values), outputs, **settings)
+
+        return replace(limit, function=function)
 
     def _named(self, values):
         return {**{name: jnp.asarray(number) for name, (number, _) in self.fixed.items()}, **values}

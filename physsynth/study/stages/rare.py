@@ -166,7 +166,7 @@ def _carry(sampler, replicate, posterior) -> _Carried:
     if posterior is None:
         ess = weights.sum() ** 2 / max(np.sum(weights**2), 1e-300)
         return _Carried(np.array([weights.sum()]), weights, np.array([ess]))
-    draws = _thinned(sampler.problem.population_draws(posterior))
+    draws = thinned(sampler.problem.population_draws(posterior))
     if not weights.sum() > 0:
         return _Carried(np.zeros(len(draws["location"])), weights, np.zeros(1))
     values = {name: jnp.asarray(replicate[name].values) for name in sampler.problem.population_variables}
@@ -183,7 +183,8 @@ def _carry(sampler, replicate, posterior) -> _Carried:
     return _Carried(over.probabilities, over.weights, over.effective_sample_sizes)
 
 
-def _thinned(draws):
+def thinned(draws):
+    """Return at most a thousand of the posterior draws, evenly spaced."""
     count = len(draws["location"])
     index = np.linspace(0, count - 1, min(count, MOST_DRAWS)).astype(int)
     return {name: value[index] for name, value in draws.items()}
@@ -263,10 +264,15 @@ def _log_predictive(sampler, values, posterior):
             total = total + np.asarray(parameter.distribution.log_prob(jnp.asarray(values[name])))
     if posterior is None:
         return total
-    draws = _thinned(sampler.problem.population_draws(posterior))
+    draws = thinned(sampler.problem.population_draws(posterior))
     own = {name: jnp.asarray(values[name]) for name in population}
-    logs = jax.lax.map(lambda draw: sampler.problem.log_density(draw, own), draws, batch_size=64)
-    return total + np.asarray(jax.nn.logsumexp(logs, axis=0) - jnp.log(logs.shape[0]))
+    return total + np.asarray(log_members(sampler.problem, draws, own))
+
+
+def log_members(problem: Problem, draws, own) -> jax.Array:
+    """Log posterior predictive density of members' values (scenario,): the mean of their density over draws."""
+    logs = jax.lax.map(lambda draw: problem.log_density(draw, own), draws, batch_size=64)
+    return jax.nn.logsumexp(logs, axis=0) - jnp.log(logs.shape[0])
 
 
 def _percentile(sampler, density, posterior):

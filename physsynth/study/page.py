@@ -1,0 +1,449 @@
+"""The report of a study: what its stages found, as a document of verdict, sections and figures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib.metadata import version
+
+import numpy as np
+
+from physsynth.core.units import convert
+from physsynth.report import (
+    Check,
+    Checks,
+    Code,
+    Document,
+    Fact,
+    Facts,
+    Figure,
+    Quantity,
+    Section,
+    Table,
+    Text,
+    Verdict,
+    figures,
+    percent,
+    significant,
+)
+from physsynth.study.stage import Job
+from physsynth.study.stages.release import lineage
+
+MEANING = {
+    "MET": "the data in hand suffice",
+    "FORECAST": "a forecast of the data still needed",
+    "EXTRAPOLATION": "a forecast that rests on the model outside the measured range",
+    "FLOOR": "no amount of such data suffices",
+    "NEEDS_PILOT": "too little is known to forecast",
+    "FAILED": "a check failed; do not rely on the numbers below before it is mended",
+    "PASSED": "all checks passed",
+}
+
+
+def compose_page(job: Job) -> Document:
+    """Return the document of a study whose stages are done."""
+    study = job.study.tables.study
+    return Document(
+        title=study.title or job.study.name,
+        question=study.question,
+        verdict=_verdict(job),
+        sections=[section for make in SECTIONS for section in make(job)],
+        meta={
+            "study": job.study.path.name,
+            "seed": study.seed,
+            "precision": study.precision,
+            "physsynth": version("physsynth"),
+        },
+    )
+
+
+def _verdict(job) -> Verdict:
+    rare, failed = job.summary("rare"), _failed(job)
+    need = job.summary("require") if "require" in job.inputs else None
+    status = "FAILED" if failed else need["verdict"] if need else "PASSED"
+    sentences = [MEANING.get(status, status).capitalize() + "."]
+    if need:
+        sentences += [
+            need["statement"]["number"],
+            *need["assumptions"][: int(need["verdict"] == "EXTRAPOLATION")],
+        ]
+    sentences += [f"Failed check: {name}." for name in failed] + rare["warnings"]
+    return Verdict(status, _headline(job, rare, need), sentences, _key_numbers(rare, need))
+
+
+def _headline(job, rare, need):
+    event = event_words(job)
+    lead = f"The probability that {event} is {percent(rare['probability'])}"
+    span = rare["posterior"]
+    if span is None:
+        return lead + "."
+    ends = span["with_monte_carlo_error"]
+    known = f"{lead}; what is not known of the population leaves {percent(ends['q05'])} to {percent(ends['q95'])} open"
+    if need and need["number"] and need["verdict"] != "MET":
+        return f"{known}. About {need['number']:,.0f} more {need['counted']} would settle it."
+    return known + "."
+
+
+def event_words(job: Job) -> str:
+    """Say what the failure is, with its numbers."""
+    name = job.study.tables.rare.limit_state
+    return job.problem.sim.limit_states[name].words(job.problem.settings) or name
+
+
+def _failed(job):
+    summaries = [job.summary(name) for name in job.inputs]
+    return [
+        check["name"] for summary in summaries for check in summary.get("checks", []) if not check["passed"]
+    ]
+
+
+def _key_numbers(rare, need):
+    low, high = rare["monte_carlo_interval_95"]
+    facts = [Fact("failure probability", Quantity(rare["probability"], form=percent), "posterior predictive")]
+    facts.append(
+        Fact("Monte Carlo error", Quantity(rare["probability"], "", low, high, percent), "95 % interval")
+    )
+    if rare["posterior"]:
+        ends = rare["posterior"]["with_monte_carlo_error"]
+        value = Quantity(ends["q50"], "", ends["q05"], ends["q95"], percent)
+        facts.append(Fact("over the posterior", value, "median, 5 to 95 %"))
+    if need and need["number"] is not None:
+        ends = [need["quantiles"].get(level) for level in ("0.05", "0.95")]
+        facts.append(
+            Fact(
+                f"{need['counted']} still needed",
+                Quantity(need["number"], "", *ends),
+                "90 % forecast interval",
+            )
+        )
+    return facts
+
+
+def _requirement(job) -> Iterator[Section]:
+    if "require" not in job.inputs:
+        return
+    need = job.summary("require")
+    statement = need["statement"]
+    rows = [
+        Fact(name.replace("_", " "), statement[name])
+        for name in ("claim", "target", "verdict", "number", "floor")
+    ]
+    rows += [Fact(name, text) for name, text in statement["context_of_use"].items()]
+    rows += [Fact(f"data in hand: {name}", text) for name, text in statement["data_in_hand"].items()]
+    blocks = [Facts(rows)]
+    forecast = job.dataset("require", "forecast")
+    if forecast.sizes.get("n"):
+        blocks.append(_fan(need, forecast))
+    blocks += _worth(need)
+    blocks.append(Text(["What the number takes for granted:", *statement["assumptions"]]))
+    yield Section(
+        "Real data still needed", "How many more, how sure that is, and which are worth most.", blocks
+    )
+
+
+def _fan(need, forecast):
+    width = forecast["width"].values
+    target = forecast.attrs["target"]
+    filled = np.exp(np.where(np.isnan(width), target, np.maximum(width, target)))
+    levels = (0.05, 0.5, 0.8, 0.95)
+    quantiles = {level: np.quantile(filled, level, axis=0) for level in levels}
+    spec = figures.fan(
+        forecast["n"].values,
+        quantiles,
+        target=float(np.exp(target)),
+        planned=need["number"],
+        x=f"further {need['counted']}",
+    )
+    caption = "How the interval of the probability narrows: 5, 50, 80 and 95 % of the imagined futures."
+    return Figure(
+        "requirement-fan", caption, spec, f"Width of the interval against further {need['counted']}."
+    )
+
+
+def _worth(need):
+    rows = [row for row in need["where"] if row["condition"] != "as planned"]
+    if not rows:
+        return []
+    spec = figures.bars(
+        [row["condition"] for row in rows],
+        [max(row["extra"] or 0.0, 0.0) for row in rows],
+        x=f"further {need['counted']} it would take instead",
+        form=significant,
+    )
+    table = Table(
+        ["way of measuring", "variance against the plan", f"{need['counted']} for the same precision"],
+        [[row["condition"], row["variance_ratio"], row["equivalent"]] for row in need["where"]],
+        "A Fisher screen averaged over the posterior.",
+    )
+    caption = f"What each way of measuring costs or saves beside the planned one: {need['counted']} more than planned."
+    return [Figure("worth", caption, spec, "Bars of the worth of each way of measuring.", table)]
+
+
+def _probability(job) -> Iterator[Section]:
+    rare = job.summary("rare")
+    value, (low, high) = rare["probability"], rare["monte_carlo_interval_95"]
+    rows = [figures.Row("Monte Carlo error (95 %)", value, low, high, "what more computing would remove")]
+    blocks = []
+    if rare["posterior"]:
+        ends = rare["posterior"]["alone"]
+        both = rare["posterior"]["with_monte_carlo_error"]
+        rows += [
+            figures.Row(
+                "posterior (5 to 95 %)", ends["q50"], ends["q05"], ends["q95"], "what more data would remove"
+            ),
+            figures.Row("both", both["q50"], both["q05"], both["q95"]),
+        ]
+        spec = figures.distribution(job.dataset("rare", "probability")["probability"].values)
+        caption = "The probability under each posterior draw of the population."
+        blocks = [Figure("posterior-probability", caption, spec, "Histogram of the failure probability.")]
+    bounds = rare["failed_runs_bounds"]
+    facts = [
+        Fact("event", event_words(job)),
+        Fact("simulator calls", rare["calls"]),
+        Fact("with gradients", rare["gradient_calls"]),
+        Fact("independent replicates", rare["replicates"]),
+        Fact("failed runs", rare["failed_runs"], "kept and flagged"),
+        Fact("probability, failed runs as survivals", Quantity(bounds[0], form=percent)),
+        Fact("probability, failed runs as failures", Quantity(bounds[1], form=percent)),
+    ]
+    alt = "Failure probability with its Monte Carlo error and its posterior range."
+    first = Figure(
+        "probability",
+        "The failure probability and what its uncertainty comes from.",
+        figures.interval_rows(rows),
+        alt,
+    )
+    blocks = [first, *blocks, Facts(facts), _checks(rare)]
+    yield Section("Failure probability", "Monte Carlo error and lack of data, shown apart.", blocks)
+
+
+def _checks(summary, caption=""):
+    return Checks([Check(**row) for row in summary["checks"]], caption)
+
+
+def _modes(job) -> Iterator[Section]:
+    modes = job.summary("rare")["modes"]
+    if not modes:
+        return
+    spec = figures.bars([m["name"] for m in modes], [m["share"] for m in modes], colours=figures.MODE_COLOURS)
+    rows = [
+        [
+            m["name"],
+            Quantity(m["share"], form=percent),
+            m["scenarios"],
+            Quantity(m["plausibility_percent"] / 100, form=percent),
+        ]
+        for m in modes
+    ]
+    columns = ["main cause", "share of the probability", "scenarios", "percentile of its likeliest scenario"]
+    figure = Figure("modes", "Share of each main cause.", spec, "Bars of the share of each failure mode.")
+    text = Text(
+        [
+            "The main cause of a failing scenario is the input whose return to its median would have helped most. "
+            "The percentile says how many ordinary scenarios are less likely than the likeliest one of that cause."
+        ]
+    )
+    yield Section("Failure modes", "Why the rare scenarios fail.", [text, figure, Table(columns, rows)])
+
+
+def _curves(job) -> Iterator[Section]:
+    model = job.problem.model
+    if model is None or "mode" not in job.dataset("rare", "scenarios"):
+        return
+    make = _time_curves if model.experiment.along is not None else _against_condition
+    figure = make(job, model)
+    if figure is not None:
+        yield Section(
+            "Rare scenarios over the measured data", "What fails, beside what was measured.", [figure]
+        )
+
+
+def _time_curves(job, model):
+    scenarios = job.dataset("rare", "scenarios")
+    output = scenarios[model.experiment.output]
+    dim = output.dims[1]
+    names = scenarios["mode"].attrs["flag_meanings"].split()
+    curves = {
+        name.replace("_", " "): output.values[scenarios["mode"].values == i] for i, name in enumerate(names)
+    }
+    threshold, label = _threshold(job, output.attrs["units"])
+    spec = figures.curves_over_data(
+        scenarios[dim].values,
+        curves,
+        _observed(job, model),
+        threshold,
+        x=f"{dim} [{scenarios[dim].attrs['units']}]",
+        y=f"{model.experiment.output} [{output.attrs['units']}]",
+        threshold_label=label,
+    )
+    caption = "Failing scenarios by main cause, over the measurements; at most 40 of each are drawn."
+    return Figure("curves", caption, spec, "Curves of failing scenarios over the measured points.")
+
+
+def _threshold(job, unit):
+    """Return the limit as a line in the output's unit, where it is one number of that dimension."""
+    limit = job.problem.sim.limit_states[job.study.tables.rare.limit_state]
+    for name, value in job.problem.settings.items():
+        if limit.settings[name] == unit:
+            return value, f"{name} {value:g} {unit}"
+    return None, ""
+
+
+def _observed(job, model):
+    """Return each member's measured coordinates and values."""
+    design, mask = model.experiment.design, np.asarray(model.experiment.design.mask)
+    where = np.asarray(design.options[model.experiment.along])
+    observed = np.asarray(design.observed)
+    return {
+        str(label): (where[i][mask[i]], observed[i][mask[i]])
+        for i, label in enumerate(model.experiment.labels)
+    }
+
+
+def _against_condition(job, model):
+    """Draw measurements and predictive bands of new members against the known parameter."""
+    known = {name: np.asarray(values).ravel() for name, values in model.experiment.design.parameters.items()}
+    if not known:
+        return None
+    name, x = next(iter(known.items()))
+    checked = job.dataset("evaluate", "new_members")
+    order = np.argsort(x, kind="stable")
+    bands = {
+        float(level): tuple(checked[end].sel(level=level).values[order] for end in ("low", "high"))
+        for level in checked["level"].values
+    }
+    output = model.sim.outputs[model.experiment.output]
+    spec = figures.xy_over_data(
+        x[order],
+        bands,
+        x,
+        checked["real"].values,
+        median=checked["median"].values[order],
+        marks=_asked(job, name),
+        x=f"{name} [{model.sim.parameters[name].unit}]",
+        y=f"{model.experiment.output} [{output.unit}]",
+    )
+    caption = (
+        "Measurements over the predictive bands of a new member; the marked point is the case in question."
+    )
+    return Figure("condition", caption, spec, "Measured points over predictive bands.")
+
+
+def _asked(job, name):
+    """Mark the stated condition and limit, where both are fixed numbers."""
+    fixed = job.problem.scenario.fixed
+    others = [other for other in fixed if other != name]
+    if name not in fixed or len(others) != 1:
+        return {}
+    (value, unit), (limit, limit_unit) = fixed[name], fixed[others[0]]
+    parameters = job.problem.sim.parameters
+    return {
+        others[0].replace("_", " "): (
+            float(convert(value, unit, parameters[name].unit)),
+            float(convert(limit, limit_unit, parameters[others[0]].unit)),
+        )
+    }
+
+
+def _calibration(job) -> Iterator[Section]:
+    if "calibrate" not in job.inputs:
+        return
+    found = job.summary("calibrate")
+    rows = [
+        [
+            name.replace("_", " "),
+            row["mean"],
+            row["sd"],
+            row["q05"],
+            row["q50"],
+            row["q95"],
+            found["units"].get(name, ""),
+        ]
+        for name, row in found["parameters"].items()
+        if "[" not in name
+    ]
+    typical = [
+        [
+            name.replace("_", " "),
+            None,
+            None,
+            row["q05"],
+            row["q50"],
+            row["q95"],
+            job.problem.sim.parameters[name].unit,
+        ]
+        for name, row in found["typical"].items()
+        if name in job.problem.sim.parameters
+    ]
+    columns = ["parameter", "mean", "sd", "5 %", "50 %", "95 %", "unit"]
+    blocks = [
+        _checks(found),
+        Table(columns, rows, "The population: medians, spread of the logarithm between members, noise."),
+        Table(columns, typical, "The simulator's parameters of a typical member."),
+    ]
+    if found["bounded"]:
+        names = ", ".join(name.replace("_", " ") for name in found["bounded"])
+        blocks.append(
+            Text(
+                [
+                    f"Exchanging rates would describe the data equally well; so {names} is its lower bound plus a positive "
+                    "excess, and the excess is what is calibrated. The mirrored mode has no prior probability."
+                ]
+            )
+        )
+    if job.problem.model.experiment.along is not None:
+        blocks.append(_panels(job))
+    lede = f"{found['measurements']} measurements of {found['members']} members."
+    yield Section("Calibration", lede, blocks)
+
+
+def _panels(job):
+    model = job.problem.model
+    checked = job.dataset("evaluate", "same_members")
+    observed = _observed(job, model)
+    panels = []
+    for i, (label, (x, y)) in enumerate(observed.items()):
+        own = checked.isel(observation=np.flatnonzero(checked["member"].values == i))
+        bands = {
+            float(level): (own["low"].sel(level=level).values, own["high"].sel(level=level).values)
+            for level in own["level"].values
+        }
+        panels.append(figures.Panel(label, x, bands, x, y, own["median"].values))
+    (dim, place), *_ = model.sim.outputs[model.experiment.output].dims.items()
+    unit = model.sim.outputs[model.experiment.output].unit
+    spec = figures.predictive_panels(
+        panels, x=f"{dim} [{place.unit}]", y=f"{model.experiment.output} [{unit}]"
+    )
+    caption = (
+        "Each member's measurements inside the 50 and 90 % bands of simulated measurements of that member."
+    )
+    return Figure("predictive", caption, spec, "Small multiples of measurements and predictive bands.")
+
+
+def _evaluation(job) -> Iterator[Section]:
+    found = job.summary("evaluate")
+    lede = "Do simulated members look like the measured ones, and do all scenarios obey the laws?"
+    yield Section("Evaluation", lede, [_checks(found)])
+
+
+def _lineage(job) -> Iterator[Section]:
+    origin, files = lineage(job), job.summary("release")["files"]
+    facts = [
+        Fact(name.replace("_", " "), str(value))
+        for name, value in origin.items()
+        if not isinstance(value, dict | list)
+    ]
+    facts += [Fact(f"measurements: {name}", text) for name, text in origin.get("measurements", {}).items()]
+    facts += [Fact("reference", text) for text in origin["references"]]
+    table = Table(
+        ["file of the release", "sha256"], [[name, entry["sha256"]] for name, entry in sorted(files.items())]
+    )
+    command = Code(job.command, "The command that reproduces this page.")
+    verify = Code("physsynth verify release", "The command that verifies the release, beside this page.")
+    yield Section(
+        "Lineage",
+        "Where the numbers come from.",
+        [command, verify, Facts(facts), table, _checks(job.summary("release"))],
+    )
+
+
+SECTIONS = (_requirement, _probability, _modes, _curves, _calibration, _evaluation, _lineage)

@@ -1,0 +1,142 @@
+"""Stage 5: the verified dataset. Real measurements stay outside; the release carries their digest."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import xarray as xr
+
+from physsynth import release
+from physsynth.core.checks import Check
+from physsynth.release import Contract
+from physsynth.study.load import Study
+from physsynth.study.stage import SUMMARY, Job
+from physsynth.study.store import write_json
+
+FOLDER = "release"
+
+
+class Release:
+    """Build the release, and verify it."""
+
+    name = "release"
+    needs = ("calibrate", "rare", "require", "evaluate")
+    tables = ("study", "simulator", "measurements", "scenario", "rare", "release")
+
+    def wanted(self, study: Study) -> bool:
+        """Return True: every run ends in a release."""
+        return True
+
+    def cost(self, study: Study) -> str:
+        """Say that no simulator is called."""
+        return "no simulator calls"
+
+    def run(self, job: Job) -> None:
+        """Write datasets, contract and manifest, then recompute every digest."""
+        datasets = _datasets(job)
+        probability = job.summary("rare")["probability"]
+        contract = Contract.of(datasets, sums={("rare_scenarios", "weight"): probability})
+        folder = release.build(
+            job.folder / "publish" / FOLDER,
+            datasets,
+            title=_title(job.study),
+            lineage=lineage(job),
+            contract=contract,
+            files=_files(job),
+        )
+        verification = release.verify(folder)
+        failed = [row.name for row in verification.rows if not row.passed]
+        check = Check(
+            "rows of the release that do not verify",
+            len(failed),
+            "= 0",
+            verification.passed,
+            f"failed: {', '.join(failed)}" if failed else "",
+        )
+        manifest = json.loads((folder / "manifest.json").read_text())
+        write_json(
+            job.folder / SUMMARY,
+            {"checks": [check.summary()], "rows": len(verification.rows), "files": manifest["files"]},
+        )
+
+
+def _title(study):
+    return study.tables.release.title or f"Rare scenarios: {study.tables.study.title or study.name}"
+
+
+def lineage(job: Job) -> dict:
+    """Return where the results come from, as plain JSON."""
+    study, sim = job.study, job.problem.sim
+    found = {
+        "study": study.path.name,
+        "study_sha256": study.sha256,
+        "question": study.tables.study.question,
+        "seed": study.tables.study.seed,
+        "precision": study.tables.study.precision,
+        "command": job.command,
+        "simulator": sim.name,
+        "references": list(sim.references),
+        "license": study.tables.release.license,
+        "stages": {name: folder.name.rpartition("-")[2] for name, folder in job.inputs.items()},
+    }
+    if job.problem.measurements is not None:
+        table = study.tables.measurements
+        assert table is not None
+        found["measurements"] = {
+            "file": job.problem.measurements.attrs["source_file"],
+            "sha256": job.problem.measurements.attrs["sha256"],
+            "source": table.source or "not stated",
+        }
+    return found
+
+
+def _datasets(job) -> dict[str, xr.Dataset]:
+    rare, ordinary = job.dataset("rare", "scenarios"), job.dataset("evaluate", "ordinary")
+    datasets = {
+        "rare_scenarios": _with_violation(job, rare, "rare"),
+        "ordinary_scenarios": _with_violation(job, ordinary, "ordinary"),
+        "probability": job.dataset("rare", "probability"),
+    }
+    if job.posterior is not None:
+        datasets["population"] = _population(job)
+    title = _title(job.study)
+    return {
+        name: part.assign_attrs(title=f"{title}: {name.replace('_', ' ')}") for name, part in datasets.items()
+    }
+
+
+def _with_violation(job, scenarios, kind):
+    """Attach each scenario's largest violation of a law, in units of that law's tolerance."""
+    if not (job.inputs["evaluate"] / f"{kind}_laws.nc").exists():
+        return scenarios
+    laws = job.dataset("evaluate", f"{kind}_laws")
+    worst = (laws["violation"] / laws["tolerance"]).max("constraint", skipna=False).values
+    attrs = {"units": "1", "long_name": "largest violation of a physical law, in units of its tolerance"}
+    return scenarios.assign(constraint_violation=("scenario", worst, attrs))
+
+
+def _population(job) -> xr.Dataset:
+    """Posterior draws of the population; nothing of any single measured member."""
+    model = job.problem.model
+    units = {model.members.variable(name): model.members.unit(name) for name in model.members.priors}
+    output = model.sim.outputs[model.experiment.output].unit
+    units |= {"additive_noise": output}
+    variables = {
+        name: (
+            "draw",
+            np.asarray(values),
+            {"units": units.get(name, "1"), "long_name": name.replace("_", " ")},
+        )
+        for name, values in job.posterior.items()
+        if values.ndim == 1
+    }
+    return xr.Dataset(variables)
+
+
+def _files(job) -> dict[str, bytes]:
+    files = {job.study.path.name: job.study.path.read_bytes()}
+    if "require" in job.inputs:
+        statement = job.summary("require")["statement"]
+        files["requirement.json"] = (json.dumps(statement, indent=1) + "\n").encode()
+    return files

@@ -1,0 +1,225 @@
+"""Stage 3: how many more members of the population settle the probability, and what is worth measuring."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from physsynth import require
+from physsynth.calibrate import member_information
+from physsynth.core.files import write
+from physsynth.study.load import Study
+from physsynth.study.problem import Problem
+from physsynth.study.stage import SUMMARY, Job
+from physsynth.study.stages.rare import log_members, thinned
+from physsynth.study.store import write_json
+
+SCENARIOS = 400
+CONDITIONS = 5
+OUTSIDE = 0.5
+
+
+class Require:
+    """Forecast the number of further members, and compare ways of measuring them."""
+
+    name = "require"
+    needs = ("calibrate", "rare")
+    tables = ("study", "simulator", "measurements", "require")
+
+    def wanted(self, study: Study) -> bool:
+        """Return whether the study asks how much more data is needed."""
+        return study.tables.require is not None
+
+    def cost(self, study: Study) -> str:
+        """Say how many futures are imagined."""
+        table = study.tables.require
+        assert table is not None
+        return f"{table.replicates} imagined futures of up to {table.max_n:,} members; no simulator calls but slopes"
+
+    def run(self, job: Job) -> None:
+        """Forecast, and say where the number rests on extrapolation."""
+        table = job.study.tables.require
+        assert table is not None
+        assert job.posterior is not None
+        job.progress(self.cost(job.study))
+        members = NewMembers.of(job)
+        scenarios = job.dataset("rare", "scenarios")
+        need = require.population(
+            job.problem.population_draws(job.posterior),
+            members.information(),
+            log_probability(job, scenarios),
+            table.factor,
+            job.key,
+            assurance=table.assurance,
+            interval=table.interval,
+            max_n=table.max_n,
+            designs=members.designs(),
+            replicates=table.replicates,
+            wording=require.Wording(_claim(job), _counted(job)),
+        )
+        outside = share_outside(job.problem, scenarios)
+        if need.verdict == "FORECAST" and outside > OUTSIDE:
+            need = _extrapolated(need, job.problem, outside)
+        write(job.folder / "forecast.nc", need.forecast)
+        write_json(job.folder / SUMMARY, _summary(job, need, outside))
+
+
+def _claim(job):
+    name = job.study.tables.rare.limit_state
+    return f"probability that {job.problem.sim.limit_states[name].words(job.problem.settings) or name}"
+
+
+def _counted(job):
+    table = job.study.tables.measurements
+    return f"{table.groups}s" if table.groups else "members"
+
+
+@dataclass(frozen=True)
+class NewMembers:
+    """What new members would tell, if each is measured like one of the measured ones, picked at random."""
+
+    problem: Problem
+    draw: Mapping[str, jax.Array]
+
+    @classmethod
+    def of(cls, job: Job) -> NewMembers:
+        """Take noise and pooled parameters at their posterior medians."""
+        assert job.posterior is not None
+        draw = {name: jnp.asarray(np.median(v)) for name, v in job.posterior.items() if v.ndim == 1}
+        return cls(job.problem, draw)
+
+    @property
+    def design(self):
+        """The design of the measured members."""
+        assert self.problem.model is not None
+        return self.problem.model.experiment.design
+
+    def information(self, groups: np.ndarray | None = None, without: int | None = None) -> Callable:
+        """Return the information in a member's data, measured like one of `groups`, `without` one slot."""
+        model, design = self.problem.model, self.design
+        assert model is not None
+        chosen = jnp.asarray(np.arange(design.mask.shape[0]) if groups is None else groups)
+
+        def information(psi, key):
+            group = design.at(chosen[jax.random.randint(key, (), 0, chosen.shape[0])])
+            if without is not None:
+                group = replace(group, mask=group.mask.at[without].set(False))
+            return member_information(model, group, psi, self.draw)
+
+        return information
+
+    def designs(self) -> dict[str, Callable]:
+        """Return the other ways of measuring a member, by name.
+
+        Where a member is measured several times: each sample left out in turn. Where it is measured
+        once: every member at one of the measured conditions.
+        """
+        if self.design.mask.shape[1] > 1:
+            return {name: self.information(without=slot) for slot, name in self._slots()}
+        return {name: self.information(groups=np.array([group])) for group, name in self._conditions()}
+
+    def _slots(self):
+        """Yield each slot with the median of its coordinate, named for people."""
+        model = self.problem.model
+        assert model is not None
+        name = model.experiment.along
+        if name is None:
+            return [(slot, f"without measurement {slot + 1}") for slot in range(self.design.mask.shape[1])]
+        coordinate = np.asarray(self.design.options[name])
+        (dim, place), *_ = model.sim.outputs[model.experiment.output].dims.items()
+        return [
+            (slot, f"without the sample at {dim} {np.median(coordinate[:, slot]):.3g} {place.unit}")
+            for slot in range(coordinate.shape[1])
+        ]
+
+    def _conditions(self):
+        """Yield groups whose known parameters are spread over the measured range, named for people."""
+        known = {name: np.asarray(value)[:, 0] for name, value in self.design.parameters.items()}
+        if not known:
+            return []
+        name, values = next(iter(known.items()))
+        unit = self.problem.sim.parameters[name].unit
+        order = np.argsort(values, kind="stable")
+        picks = order[np.linspace(0, len(order) - 1, CONDITIONS).round().astype(int)]
+        return [
+            (int(group), f"all at {name} {values[group]:.3g} {unit}")
+            for group in dict.fromkeys(picks.tolist())
+        ]
+
+
+def log_probability(job: Job, scenarios) -> Callable:
+    """Return log P(failure) as a function of one draw of the population, from a subset of the scenarios.
+
+    With v_j the predictive weights and p the members' density, P(theta) = sum_j v_j p(x_j | theta) / mean_s
+    p(x_j | theta_s). Scenarios are picked systematically in proportion to v_j.
+    """
+    problem, posterior = job.problem, job.posterior
+    assert posterior is not None
+    weight = scenarios["weight"].values
+    total = weight.sum()
+    count = min(SCENARIOS, len(weight))
+    picks = np.searchsorted(np.cumsum(weight) / total, (np.arange(count) + 0.5) / count).clip(
+        max=len(weight) - 1
+    )
+    own = {name: jnp.asarray(scenarios[name].values[picks]) for name in problem.population_variables}
+    log_mean = log_members(problem, thinned(problem.population_draws(posterior)), own)
+
+    def log_quantity(theta):
+        ratios = problem.log_density(theta, own) - log_mean
+        return jnp.log(total / count) + jax.nn.logsumexp(ratios)
+
+    return log_quantity
+
+
+def share_outside(problem: Problem, scenarios) -> float:
+    """Return the share of the failure probability whose measured output leaves the measured range."""
+    model = problem.model
+    assert model is not None
+    design, output = model.experiment.design, model.experiment.output
+    measured = np.asarray(design.observed)[np.asarray(design.mask)]
+    values = scenarios[output].values.reshape(scenarios.sizes["scenario"], -1)
+    outside = ((values > measured.max()) | (values < min(measured.min(), 0.0))).any(axis=1)
+    weight = scenarios["weight"].values
+    return float(weight[outside].sum() / max(weight.sum(), 1e-300))
+
+
+def _extrapolated(need, problem, outside):
+    model = problem.model
+    output = model.experiment.output
+    measured = np.asarray(model.experiment.design.observed)[np.asarray(model.experiment.design.mask)]
+    unit = problem.sim.outputs[output].unit
+    line = (
+        f"{outside:.0%} of the failure probability lies where the {output} exceeds what was ever measured "
+        f"({measured.min():.3g} to {measured.max():.3g} {unit}); there the number rests on the model alone. "
+        f"Only measurements of {output} in that range can show an error of the model."
+    )
+    return replace(need, verdict="EXTRAPOLATION", assumptions=(line, *need.assumptions))
+
+
+def _summary(job, need, outside):
+    study, data = job.study.tables.study, job.problem.measurements
+    context = {
+        "question of interest": study.question,
+        "context of use": study.context_of_use or "not stated",
+        "model influence": "the probability and its interval come from the calibrated model alone",
+        "decision consequence": study.decision_consequence or "not stated",
+    }
+    in_hand = {
+        "source": job.study.tables.measurements.source or "not stated",
+        "size": f"{data.sizes['observation']} measurements of {job.problem.model.experiment.design.mask.shape[0]} "
+        f"{need.question.counted}",
+        "sha256": data.attrs["sha256"],
+    }
+    statement = need.statement(context, in_hand)
+    checks = [{**vars(check), "threshold": f"limit {check.threshold:g}"} for check in need.checks]
+    return {
+        **need.summary(),
+        "checks": [{**check, "value": float(min(check["value"], 1e300))} for check in checks],
+        "statement": statement,
+        "headline": f"{statement['verdict']} {statement['number']}",
+        "share_outside_measured_range": outside,
+    }
