@@ -9,99 +9,146 @@ from jaxtyping import Float
 
 from physsynth.rare.components import Component, HalfNormal, OutsideSphere, half_space
 from physsynth.rare.mixture import Mixture, fitted
-from physsynth.rare.planes import Planes
-from physsynth.rare.scout import LOW_DIMENSION
+from physsynth.rare.planes import Planes, diverse
+from physsynth.rare.scout import LOW_DIMENSION, informed_subspace
 
 DEFENCE = 0.1
+TAILS = 0.05
 SLACK = 0.1
 REACH = 1.0
-WIDER = 1.15
+BULGE = 0.6
+INFLATION = 1.15
 
 
 def fit_mixture(planes: Planes, u: Float[np.ndarray, "n d"], weight: Float[np.ndarray, " n"]) -> Mixture:
     """Return the mixture that fits weighted failing points, its defensive parts kept open.
 
-    Every plane gives the standard normal behind it (bounded weights); with enough members, also that
-    density with mean and covariance along the plane fitted, and a free normal. A sphere inside of
-    which nothing failed takes the rest.
+    Every plane gives the standard normal behind it, whose weights are bounded. Failing points give
+    fitted normals: around those behind each plane in low dimension, else along the few directions in
+    which they differ from ordinary scenarios. Spheres inside of which nothing failed take the rest.
     """
-    owner = _owner(planes, u)
-    parts = [_of_plane(planes, k, u[owner == k], weight[owner == k]) for k in range(len(planes.bound))]
-    components: list[Component] = [c for part in parts for c in part]
-    floor = [DEFENCE / len(parts) if i == 0 else 0.0 for part in parts for i in range(len(part))]
-    components.append(_sphere(planes, u))
-    return fitted(components, np.array([*floor, DEFENCE]), u, weight)
-
-
-def _owner(planes, u):
-    return np.argmax(planes.depth(u), axis=1) if len(planes.bound) else np.full(len(u), -1)
-
-
-def _sphere(planes, u):
-    """Return the normal outside the sphere that just holds every known failure."""
-    radii = np.concatenate([np.linalg.norm(u, axis=1), np.abs(planes.bound)])
-    return OutsideSphere(u.shape[1], max(0.0, 0.95 * float(radii.min()) - SLACK))
-
-
-def _of_plane(planes, k, u, weight):
-    direction = planes.direction[k]
-    along = u @ direction
-    bound = planes.bound[k] - SLACK
-    near = along >= planes.bound[k] - REACH
-    lowest = min(bound, float(along[near].min()) - 0.02) if near.any() else bound
-    components: list[Component] = [half_space(direction, lowest)]
-    members = _Members.of(u[near], weight[near])
-    if len(direction) <= LOW_DIMENSION:
-        return components + _adapted(members, direction, lowest)
-    return components + ([_shifted(members, direction)] if members.effective > 20 else [])
+    members = _by_plane(planes, u, weight)
+    total = max(sum(m.total for m in members), 1e-300)
+    parts = [part for k, own in enumerate(members) for part in _half_spaces(planes, k, own, total)]
+    if u.shape[1] <= LOW_DIMENSION:
+        parts += [part for k, own in enumerate(members) for part in _normals(planes, k, own, total)]
+        parts += [(normal, 0.0) for normal in _everywhere(u, weight)]
+    else:
+        parts += [
+            (_along(planes.direction[k], own), 0.0) for k, own in enumerate(members) if own.effective > 20
+        ]
+        parts += [(normal, 0.0) for normal in _in_subspace(u, weight)]
+    parts += [(sphere, DEFENCE / 2) for sphere in _spheres(planes, u)]
+    components, floor = zip(*parts, strict=True)
+    return fitted(components, np.array(floor), u, weight)
 
 
 @dataclass(frozen=True)
 class _Members:
+    """Failing points with their total weight, shares of it, and effective number."""
+
     u: np.ndarray
+    total: float
     share: np.ndarray
     effective: float
 
     @classmethod
     def of(cls, u, weight):
-        if not weight.sum() > 0:
-            return cls(u, weight, 0.0)
-        share = weight / weight.sum()
-        return cls(u, share, 1.0 / np.sum(share**2))
+        total = float(weight.sum())
+        if not total > 0:
+            return cls(u[:0], 0.0, weight[:0], 0.0)
+        share = weight / total
+        return cls(u, total, share, 1.0 / float(np.sum(share**2)))
 
-    @property
-    def mean(self):
-        return self.share @ self.u
-
-    def covariance(self, centre, v):
-        """Covariance of v, drawn towards a sphere of its own size while members are few."""
-        d, away = v.shape[1], v - centre
-        raw = (away * self.share[:, None]).T @ away
+    def moments(self, v):
+        """Mean and covariance of v, drawn towards a sphere of its own size while members are few."""
+        d, mean = v.shape[1], self.share @ v
+        raw = ((v - mean) * self.share[:, None]).T @ (v - mean)
         pull = (d + 1) / (d + 1 + self.effective)
-        return (1 - pull) * raw + pull * np.eye(d) * np.trace(raw) / d
+        return mean, (1 - pull) * raw + pull * np.eye(d) * np.trace(raw) / d
 
 
-def _adapted(members, direction, lowest):
-    """Return the half-space density with a fitted normal along the plane, and a free normal."""
-    d = len(direction)
+def _by_plane(planes, u, weight):
+    """Give each failing point to the plane that it lies deepest behind, unless far before all."""
+    if not len(planes.bound):
+        return []
+    depth = planes.depth(u)
+    owner = np.where(depth.max(axis=1, initial=-np.inf) > -REACH, np.argmax(depth, axis=1), -1)
+    return [_Members.of(u[owner == k], weight[owner == k]) for k in range(len(planes.bound))]
+
+
+def _lowest(planes, k, members):
+    """Return the bound of a plane's half-space: a little before the plane and before all its members."""
+    along = members.u @ planes.direction[k]
+    return min(planes.bound[k] - SLACK, float(along.min(initial=np.inf)) - 0.02)
+
+
+def _half_spaces(planes, k, members, total):
+    """Return the space behind a plane, and that behind a plane well before it for what bulges out."""
+    floor = DEFENCE / 2 * (0.3 / len(planes.bound) + 0.7 * members.total / total)
+    lowest = _lowest(planes, k, members)
+    return [(half_space(planes.direction[k], bound), floor) for bound in (lowest, lowest - BULGE)]
+
+
+def _normals(planes, k, members, total):
+    """Return normals fitted to the members of a plane: behind it, free, and with wide tails."""
+    d, direction = len(planes.direction[k]), planes.direction[k]
     if members.effective < d + 4:
         return []
-    normal = _normal(members.mean, members.covariance(members.mean, members.u))
-    if d == 1:
-        return [normal]
+    mean, covariance = members.moments(members.u)
+    wide = (1 + 2 / np.sqrt(d)) ** 2
+    tails = TAILS * members.total / total
+    return [
+        (_behind(direction, _lowest(planes, k, members), members), 0.0),
+        (_free(np.eye(d), mean, INFLATION * covariance), 0.0),
+        (_free(np.eye(d), mean, wide * covariance), tails),
+    ]
+
+
+def _behind(direction, lowest, members):
+    """Return the density that is standard normal behind the plane and a fitted normal along it."""
+    d = len(direction)
     across = np.eye(d) - np.outer(direction, direction)
-    v = members.u @ across
-    centre = members.share @ v
-    inside = members.covariance(centre, v) * d / (d - 1 + 1e-9 * d) if d > 1 else np.eye(1)
-    cov = WIDER * across @ inside @ across + np.outer(direction, direction)
-    slab = HalfNormal(np.eye(d), centre, np.linalg.cholesky(_firm(cov)), direction, lowest)
-    return [slab, normal]
+    mean, covariance = members.moments(members.u @ across)
+    inside = INFLATION * across @ covariance @ across + np.outer(direction, direction)
+    return HalfNormal(np.eye(d), mean, np.linalg.cholesky(_firm(inside)), direction, lowest)
 
 
-def _normal(mean, covariance):
-    d = len(mean)
-    factor = np.linalg.cholesky(_firm(WIDER * covariance))
-    return HalfNormal(np.eye(d), mean, factor, np.eye(d)[0], -np.inf)
+def _along(direction, members):
+    """Return the normal along one direction that members follow, for boundaries that are no plane."""
+    mean, covariance = members.moments((members.u @ direction)[:, None])
+    return _free(direction[:, None], mean, INFLATION * covariance)
+
+
+def _in_subspace(u, weight):
+    """Return normals around groups of failing points, in the directions in which these stand out."""
+    everyone = _Members.of(u, weight)
+    if everyone.effective < 20:
+        return []
+    basis = informed_subspace(u, weight)
+    y = u @ basis
+    leaders = diverse(y[np.argsort(-everyone.share, kind="stable")], 6, alike=0.5)
+    label = np.argmax(y @ (leaders / np.linalg.norm(leaders, axis=1, keepdims=True)).T, axis=1)
+    groups = [_Members.of(y[label == k], weight[label == k]) for k in range(len(leaders))]
+    enough = [group for group in groups if group.effective >= basis.shape[1] + 4]
+    return [_free(basis, *_inflated(group.moments(group.u), s)) for group in enough for s in (INFLATION, 2.0)]
+
+
+def _everywhere(u, weight):
+    """Return one normal around all failing points, where planes would split them too finely."""
+    members = _Members.of(u, weight)
+    if members.effective < u.shape[1] + 4:
+        return []
+    return [_free(np.eye(u.shape[1]), *_inflated(members.moments(members.u), s)) for s in (INFLATION, 1.6)]
+
+
+def _inflated(moments, scale):
+    return moments[0], scale * moments[1]
+
+
+def _free(basis, mean, covariance):
+    direction = np.eye(len(mean))[0]
+    return HalfNormal(basis, mean, np.linalg.cholesky(_firm(covariance)), direction, -np.inf)
 
 
 def _firm(covariance):
@@ -109,9 +156,9 @@ def _firm(covariance):
     return covariance + 1e-4 * np.eye(len(covariance))
 
 
-def _shifted(members, direction):
-    """Return the normal along one direction that members follow, for boundaries that are no plane."""
-    along = members.u @ direction
-    mean = members.share @ along
-    spread = np.sqrt(members.share @ (along - mean) ** 2 + 1e-4)
-    return HalfNormal(direction[:, None], np.array([mean]), np.array([[WIDER * spread]]), np.ones(1), -np.inf)
+def _spheres(planes, u):
+    """Return the normal outside two spheres: well before every known failure, and just before."""
+    radii = np.concatenate([np.linalg.norm(u, axis=1), np.abs(planes.bound)])
+    least = float(np.linalg.norm(u, axis=1).min()) if len(u) else float(radii.min())
+    components: list[Component] = [OutsideSphere(u.shape[1], max(0.0, 0.95 * float(radii.min()) - SLACK))]
+    return [*components, OutsideSphere(u.shape[1], max(0.0, least - 0.02))]

@@ -24,15 +24,14 @@ LONGEST_STEP = 4.0
 
 @dataclass(frozen=True)
 class DesignPoints:
-    """Points on the failure boundary (k, d) with the outward direction (k, d) of failure at each."""
+    """Points on the failure boundary (k, d), the direction (k, d) of failure at each, and its distance.
+
+    `reliability_index` is the signed distance (k,) of the tangent plane from the origin.
+    """
 
     u: Float[np.ndarray, "k d"]
     direction: Float[np.ndarray, "k d"]
-
-    @property
-    def reliability_index(self) -> Float[np.ndarray, " k"]:
-        """Signed distance of each tangent plane from the origin."""
-        return np.sum(self.u * self.direction, axis=1)
+    reliability_index: Float[np.ndarray, " k"]
 
 
 @dataclass
@@ -57,8 +56,10 @@ def search(evaluator: Evaluator, starts: Float[np.ndarray, "k d"], tolerance: fl
             break
         _advance(evaluator, state, active)
         state.done |= _converged(state, evaluator.continuous, tolerance)
-    good = _converged(state, evaluator.continuous, 4 * tolerance) & np.isfinite(state.slope).all(axis=1)
-    return DesignPoints(state.u[good], -_unit(state.slope[good]))
+    good = _converged(state, evaluator.continuous, 3 * tolerance) & np.isfinite(state.slope).all(axis=1)
+    u, slope = state.u[good], state.slope[good]
+    steep = np.maximum(np.linalg.norm(slope, axis=1), 1e-300)
+    return DesignPoints(u, -_unit(slope), (state.g[good] - np.sum(slope * u, axis=1)) / steep)
 
 
 def along_rays(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -60,16 +60,22 @@ class Weighted:
     probability: float
     cov: float
     effective: float
+    draws: int
 
     @classmethod
     def of(cls, weight: np.ndarray) -> Weighted:
         """Return the spread of mean(weight), weight (n,) being 0 where nothing failed."""
         n, total = len(weight), weight.sum()
         if not total > 0:
-            return cls(0.0, np.inf, 0.0)
+            return cls(0.0, np.inf, 0.0, n)
         squares = np.sum(weight**2)
         variance = max(squares - total**2 / n, 0.0) / max(n - 1, 1) * n
-        return cls(float(total / n), float(np.sqrt(variance) / total), float(total**2 / squares))
+        return cls(float(total / n), float(np.sqrt(variance) / total), float(total**2 / squares), n)
+
+    def at_least(self, variance: float) -> Weighted:
+        """Return the spread with the squared cov of one draw not below a value foreseen elsewhere."""
+        foreseen = np.sqrt(max(variance, 0.0) / max(self.draws, 1))
+        return replace(self, cov=float(max(self.cov, foreseen))) if np.isfinite(foreseen) else self
 
     def interval(self, level: float) -> tuple[float, float]:
         """Return p exp(-+ t cov), or (0, 1) if nothing failed."""

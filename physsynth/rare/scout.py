@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
@@ -13,6 +13,8 @@ from physsynth.rare.subset import Subset
 
 LOW_DIMENSION = 20
 STARTS = 8
+POPULATION = 500
+BATCH, MOST_STARTS = 48, 240
 
 
 @dataclass(frozen=True)
@@ -20,11 +22,12 @@ class Scouted:
     """What is known of the failure domain before importance sampling starts.
 
     `population` holds failing points distributed roughly as scenarios given failure (none if no
-    subset run was made), `probability` that run's estimate.
+    subset run was made), `latest` those of the last run, `probability` that run's estimate.
     """
 
     planes: Planes
     population: Float[np.ndarray, "n d"]
+    latest: Float[np.ndarray, "m d"]
     probability: float
 
     @property
@@ -39,10 +42,10 @@ def scout(evaluator: Evaluator, rng: np.random.Generator, size: int) -> Scouted:
     u, g = _spread_out(evaluator, rng, size if d <= LOW_DIMENSION else size // 4)
     planes = _by_gradients(evaluator, rng, u, g) if evaluator.differentiable else Planes.none(d)
     planes = planes.joined(_by_rays(evaluator, u, g, planes))
-    found = Scouted(planes, np.empty((0, d)), 0.0)
+    found = Scouted(planes, np.empty((0, d)), np.empty((0, d)), 0.0)
     if evaluator.differentiable and d <= LOW_DIMENSION and len(planes.bound):
         return found
-    return _with_population(found, evaluator, rng, 500 if d <= LOW_DIMENSION else 400)
+    return explored(found, evaluator, rng)
 
 
 def _spread_out(evaluator, rng, n):
@@ -80,18 +83,34 @@ def _by_rays(evaluator, u, g, planes):
     return planes_along_rays(evaluator, diverse(near, STARTS))
 
 
-def _with_population(found, evaluator, rng, size):
-    run = Subset(size=size).once(evaluator, rng)
+def explored(found: Scouted, evaluator: Evaluator, rng: np.random.Generator) -> Scouted:
+    """Add the failing points of one subset run, and the planes that they lead to."""
+    run = Subset(size=POPULATION if evaluator.dimension <= LOW_DIMENSION else 2 * POPULATION).once(
+        evaluator, rng
+    )
     if not run.complete or not len(run.u):
         return found
-    planes = found.planes.joined(_of_population(run.u, evaluator, rng))
-    return replace(found, planes=planes, population=run.u, probability=run.probability)
+    fresh = run.u[rng.permutation(len(run.u))]
+    population = np.concatenate([found.population, fresh])
+    planes = _more_planes(found.planes, fresh, population, evaluator)
+    return Scouted(planes, population, fresh, run.probability)
 
 
-def _of_population(u, evaluator, rng):
-    """Planes from failing points: by gradients from a few dozen of them, else their main directions."""
-    if evaluator.differentiable:
-        return planes_from(evaluator, u[rng.permutation(len(u))[:48]])
+def _more_planes(planes, fresh, population, evaluator):
+    """Planes by gradients from failing points that no plane accounts for, or else by main directions."""
+    if not evaluator.differentiable:
+        return planes.joined(_behind_directions(population))
+    left, spent = fresh, 0
+    while len(left) and spent < MOST_STARTS:
+        size = BATCH if spent else BATCH // 6
+        planes = planes.joined(planes_from(evaluator, left[:size]))
+        left, spent = left[size:], spent + size
+        if len(planes.bound):
+            left = left[planes.depth(left).max(axis=1) < -0.5]
+    return planes
+
+
+def _behind_directions(u):
     directions = main_directions(u)
     lowest = np.array([np.quantile((u @ a)[u @ a > 0], 0.02) for a in directions])
     return Planes(directions, lowest)
@@ -120,6 +139,8 @@ def informed_subspace(u: Float[np.ndarray, "n d"], weight=None, most: int = 6) -
         return np.eye(d)
     weight = np.full(n, 1.0 / n) if weight is None else weight / weight.sum()
     values, vectors = np.linalg.eigh((u * weight[:, None]).T @ u)
-    edge = (1 + np.sqrt(d * np.sum(weight**2))) ** 2
-    out = np.flatnonzero(values > 1.3 * edge)[::-1][:most]
+    noise = np.sqrt(d * np.sum(weight**2))
+    wide = np.flatnonzero(values > 1.3 * (1 + noise) ** 2)[::-1][:most]
+    narrow = np.flatnonzero(values < 0.6 * max(1 - noise, 0.0) ** 2)[:2]
+    out = np.concatenate([wide, narrow])
     return vectors[:, out if len(out) else [d - 1]]
