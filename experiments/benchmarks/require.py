@@ -21,6 +21,7 @@ import platform
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 
 import jax
@@ -88,28 +89,60 @@ def mean_width(members: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     n = sizes.astype(float)
     total, square = np.cumsum(members)[sizes - 1], np.cumsum(members**2)[sizes - 1]
     sd = np.sqrt(np.maximum(square - total**2 / n, 0.0) / (n - 1))
-    return 2 * stats.t.ppf(0.95, n - 1) * sd / np.sqrt(n)
+    return sd * mean_factor(sizes)
 
 
-def unknown_spread(pilot: int, wanted: float, max_n: int = 512) -> Case:
-    """Mean of a normal with unknown spread: the interval's length is a t interval's."""
-    target = 2 * stats.norm.ppf(0.95) / math.sqrt(wanted + pilot)
+def mean_factor(sizes: np.ndarray) -> np.ndarray:
+    """Return the length of the 90 % t interval of the mean, per sample sd."""
+    n = sizes.astype(float)
+    return 2 * stats.t.ppf(0.95, n - 1) / np.sqrt(n)
+
+
+@cache
+def tail_widths(largest: int, draws: int = 20_000) -> np.ndarray:
+    """Return the 90 % interval's length of mean - 1.96 sd, per sample sd, after n = 2 ... members."""
+    rng = np.random.default_rng(0)
+    normal, uniform = rng.standard_normal(draws), rng.random(draws)
+    widths = np.full(largest + 1, np.inf)
+    for n in range(2, largest + 1):
+        sd = np.sqrt((n - 1) / stats.chi2.ppf(uniform, n - 1))
+        low, high = np.quantile(sd * (normal / math.sqrt(n) - 1.96), [0.05, 0.95])
+        widths[n] = high - low
+    return widths
+
+
+def tail_width(members: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """Return the length of the 90 % interval of mean - 1.96 sd after each size."""
+    return mean_width(members, sizes) / mean_factor(sizes) * tail_widths(int(sizes[-1]))[sizes]
+
+
+def of_population(name, pilot, wanted, log_quantity, width, spread, max_n: int = 512) -> Case:
+    """A population with unknown mean and spread, its members measured exactly.
+
+    The target is the interval that `wanted` more members would reach on average; `spread` is the
+    quantity's standard deviation per member.
+    """
+    target = 2 * stats.norm.ppf(0.95) * spread / math.sqrt(wanted + pilot)
 
     def run(seed):
         rng = np.random.default_rng(seed)
         members = rng.standard_normal(pilot + max_n)
         draws = normal_posterior(members[:pilot], rng, 4000)
         need = population(
-            draws, exact, mean, math.exp(target), jax.random.key(seed), assurance=ASSURANCE, max_n=max_n
+            draws, exact, log_quantity, math.exp(target), jax.random.key(seed), ASSURANCE, max_n=max_n
         )
-        widths = mean_width(members, np.arange(pilot, pilot + max_n + 1))
+        widths = width(members, np.arange(pilot, pilot + max_n + 1))
         met = widths <= target
         return need, float(np.argmax(met)) if met.any() else math.inf
 
-    return Case(f"normal mean, unknown spread, pilot {pilot}", run)
+    return Case(f"{name}, pilot {pilot}", run)
 
 
-CASES = [unknown_spread(5, 60), unknown_spread(10, 60), unknown_spread(20, 60)]
+TAIL_SPREAD = math.sqrt(1 + 1.96**2 / 2)
+CASES = [
+    *(of_population("mean, unknown spread", pilot, 60, mean, mean_width, 1.0) for pilot in (5, 10, 20)),
+    of_population("tail, unknown spread", 10, 60, tail, tail_width, TAIL_SPREAD),
+]
 
 
 def compare(case: Case, replications: int) -> Row:

@@ -15,6 +15,7 @@ from physsynth.core.errors import ParameterError
 from physsynth.require.requirement import Check
 
 Theta = Mapping[str, jax.Array]
+Rows = Float[np.ndarray, "draw dimension"]
 LEAST_DRAWS = 100
 
 
@@ -48,7 +49,7 @@ class Reader:
         return jnp.asarray(self.function(self.layout.split(row)), row.dtype).reshape(())
 
 
-def flatten(draws: Mapping[str, np.ndarray | jax.Array]) -> tuple[Float[Array, "draw dimension"], Layout]:
+def flatten(draws: Mapping[str, np.ndarray | jax.Array]) -> tuple[Rows, Layout]:
     """Set the parts of every draw side by side.
 
     Raises
@@ -58,7 +59,7 @@ def flatten(draws: Mapping[str, np.ndarray | jax.Array]) -> tuple[Float[Array, "
     """
     if not draws:
         raise ParameterError("posterior draws are missing", key="draws", wanted="a dict of arrays (S, ...)")
-    arrays = {name: jnp.asarray(value, float) for name, value in draws.items()}
+    arrays = {name: _array(value) for name, value in draws.items()}
     count = {name: array.shape[:1] for name, array in arrays.items()}
     for name, array in arrays.items():
         if not array.ndim or count[name] != next(iter(count.values())):
@@ -68,23 +69,28 @@ def flatten(draws: Mapping[str, np.ndarray | jax.Array]) -> tuple[Float[Array, "
                 wanted=f"as many rows as the first part: {next(iter(count.values()))}",
                 got=f"shape {array.shape}",
             )
-        if not bool(jnp.all(jnp.isfinite(array))):
+        if not np.isfinite(array).all():
             raise ParameterError("draws that are not finite", key=f'draws["{name}"]', wanted="finite numbers")
-    rows = jnp.concatenate([array.reshape(len(array), -1) for array in arrays.values()], axis=1)
+    rows = np.concatenate([array.reshape(len(array), -1) for array in arrays.values()], axis=1)
     parts = tuple((name, tuple(array.shape[1:])) for name, array in arrays.items())
     return rows, Layout(parts, (False,) * rows.shape[1])
 
 
-def in_logs(rows: Float[Array, "draw dimension"], layout: Layout):
+def _array(value):
+    """Return an array in the precision that JAX works in."""
+    return np.asarray(value, jnp.result_type(float))
+
+
+def in_logs(rows: Rows, layout: Layout) -> tuple[Rows, Layout]:
     """Put entries that are positive in every draw in logs, so that moved particles stay positive."""
-    positive = jnp.all(rows > 0, axis=0)
-    rows = jnp.where(positive, jnp.log(jnp.where(positive, rows, 1.0)), rows)
-    return rows, Layout(layout.parts, tuple(bool(flag) for flag in positive))
+    positive = np.all(rows > 0, axis=0)
+    rows = np.where(positive, np.log(np.where(positive, rows, 1.0)), rows)
+    return rows, Layout(layout.parts, tuple(positive.tolist()))
 
 
-def pilot_checks(rows: Float[Array, "draw dimension"]) -> tuple[Check, ...]:
+def pilot_checks(rows: Rows) -> tuple[Check, ...]:
     """Check that there are enough draws, and that they vary."""
-    spread = float(jnp.max(jnp.std(rows, axis=0)))
+    spread = float(np.ptp(rows, axis=0).max()) if len(rows) else 0.0
     return (
         Check(
             "posterior draws",
@@ -94,7 +100,7 @@ def pilot_checks(rows: Float[Array, "draw dimension"]) -> tuple[Check, ...]:
             "draw more from the posterior, or collect a pilot and calibrate on it",
         ),
         Check(
-            "largest posterior sd of a parameter",
+            "widest range of a parameter among the draws",
             spread,
             0.0,
             spread > 0,

@@ -58,6 +58,20 @@ def sizes(max_n: int) -> tuple[int, ...]:
     return tuple(powers if powers[-1] == max_n else [*powers, max_n])
 
 
+def truth_and_others(
+    key: jax.Array, replicate: Int[Array, ""], replicates: int, draws: int, particles: int
+) -> tuple[Int[Array, ""], Int[Array, " particle"]]:
+    """Return which draw is a replicate's truth, and which others are its particles.
+
+    Truths are spread evenly over the draws, and particles over the draws that are not the truth, one
+    at random from each stretch.
+    """
+    truth = replicate * draws // replicates
+    start = jnp.arange(particles) * (draws - 1) // particles
+    length = (draws - 1) // particles
+    return truth, (truth + 1 + start + jax.random.randint(key, (particles,), 0, length)) % draws
+
+
 def grow(
     key: jax.Array,
     particles: Float[Array, "dimension particle"],

@@ -31,12 +31,13 @@ class Members(NamedTuple):
 def imagine(key: jax.Array, information: Information, truth: Float[Array, " core"], n: int) -> Members:
     """Draw the members that a future under one truth (mu, log_spread) brings."""
     k = len(truth) // 2
-    spread, condition, noise = jax.random.split(key, 3)
-    psi = truth[:k] + jnp.exp(truth[k:]) * jax.random.normal(spread, (n, k), truth.dtype)
+    noise, condition = jax.random.split(key)
+    normal = jax.random.normal(noise, (2, n, k), truth.dtype)
+    psi = truth[:k] + jnp.exp(truth[k:]) * normal[0]
     matrices = jax.vmap(information)(psi, jax.random.split(condition, n))
     values, vectors = jnp.linalg.eigh(matrices)
     root = vectors * jnp.sqrt(jnp.maximum(values, 0.0))[:, None, :]
-    data = jnp.einsum("nij,ni->nj", root, psi) + jax.random.normal(noise, (n, k), truth.dtype)
+    data = jnp.einsum("nij,ni->nj", root, psi) + normal[1]
     return Members(root, data)
 
 
@@ -83,7 +84,7 @@ def check_information(name: str, information: Information, locations: Float[Arra
     """
     k = locations.shape[1]
     keys = jax.random.split(jax.random.key(0), 4)
-    matrices = np.asarray(jax.vmap(information)(locations[:4], keys))
+    matrices = np.asarray(jax.jit(jax.vmap(information))(locations[:4], keys))
     if matrices.shape != (4, k, k):
         raise ParameterError(
             "information of the wrong shape", key=name, wanted=f"({k}, {k})", got=matrices.shape[1:]

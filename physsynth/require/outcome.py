@@ -15,6 +15,7 @@ from physsynth.require.requirement import LEVELS, Check, Question, Requirement, 
 from physsynth.require.statement import number_text
 
 LEAST_SIZE = 30.0
+LARGEST_ERROR = 0.15
 _RARELY = 0.05
 
 
@@ -80,7 +81,11 @@ def forecast(
     planned = quantiles_of(needed, (aim.assurance,))[aim.assurance]
     reached = math.isfinite(planned)
     floor = _levelled(futures, aim.target, floor)
-    size = float(np.quantile(futures.least_sizes, _RARELY))
+    looked_at = (
+        _size_check(float(np.quantile(futures.least_sizes, _RARELY))),
+        _reach_check(planned, aim.assurance, futures.grid[-1]),
+        _error_check(_monte_carlo_error(needed, aim.assurance)),
+    )
     return Requirement(
         verdict="FORECAST" if reached or floor <= aim.target else "FLOOR",
         number=math.ceil(planned - 1e-9) if reached else None,
@@ -91,7 +96,7 @@ def forecast(
         floor=aim.reported(floor),
         forecast=_paths(aim, futures, needed),
         assumptions=assumptions,
-        checks=(*checks, _size_check(size), _reach_check(planned, aim.assurance, futures.grid[-1])),
+        checks=(*checks, *looked_at),
     )
 
 
@@ -110,6 +115,19 @@ def _levelled(futures, target, otherwise):
     late, early = (np.median(widths[unmet, place] ** 2) for place in (-1, quarter))
     floor = (grid[-1] * late - grid[quarter] * early) / (grid[-1] - grid[quarter])
     return math.sqrt(max(floor, 0.0)) if math.isfinite(floor) else math.inf
+
+
+def _monte_carlo_error(needed, assurance):
+    """Return the relative standard error of the number, from the order statistics one error away."""
+    step = math.sqrt(assurance * (1 - assurance) / len(needed))
+    levels = (max(assurance - step, 0.0), min(assurance + step, 1.0))
+    low, high = quantiles_of(needed, levels).values()
+    return 0.5 * math.log(high / low) if math.isfinite(low) else 0.0
+
+
+def _error_check(error):
+    name = "relative Monte Carlo error of the number"
+    return Check(name, error, LARGEST_ERROR, error <= LARGEST_ERROR, "raise replicates")
 
 
 def _size_check(size):

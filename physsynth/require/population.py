@@ -24,7 +24,7 @@ from jaxtyping import Array, Float
 from physsynth.core.errors import ParameterError
 from physsynth.require import arguments
 from physsynth.require.draws import Reader, Theta, flatten, pilot_checks
-from physsynth.require.engine import grow, resample, sizes
+from physsynth.require.engine import grow, resample, sizes, truth_and_others
 from physsynth.require.members import Information, check_information, imagine, log_likelihood
 from physsynth.require.outcome import Aim, Futures, forecast, met, needs_pilot, planning_size
 from physsynth.require.requirement import Question, Requirement
@@ -151,17 +151,17 @@ def population(
     if not all(check.passed for check in checks):
         return needs_pilot(question, checks)
     for name, way in {"information": information, **(designs or {})}.items():
-        check_information(name, way, rows[:, :k])
+        check_information(name, way, jnp.asarray(rows[:, :k]))
     read = Reader(log_quantity, layout)
-    values = _checked(_values(read, rows))
-    present = float(_width(values, interval))
+    values = _checked(np.asarray(_values(read, rows), float))
+    present = _present_width(values, interval)
     aim = Aim(question, "log ratio of the interval's ends", present, math.log(factor), assurance, math.exp)
     if present <= aim.target:
         return met(aim, ASSUMPTIONS[:1], checks)
     shape = _Shape(replicates, min(particles, len(rows) - 1), evaluations, sizes(max_n))
     paths = _futures(information, read, shape, interval, key, _set_aside(rows, k), aim.target)
     futures = Futures(np.asarray(paths.widths, float), np.asarray(paths.least_size, float), shape.grid)
-    screen, core = Screen.of(np.asarray(rows), np.asarray(values)), rows[:DRAWS, : 2 * k]
+    screen, core = Screen.of(rows, values), jnp.asarray(rows[:DRAWS, : 2 * k])
     left = screen.share_left(np.asarray(member_information(information, core, key), float))
     need = forecast(aim, futures, present * math.sqrt(left), ASSUMPTIONS, checks)
     if not designs:
@@ -185,7 +185,7 @@ def _parts(draws):
             raise ParameterError(
                 "posterior draws are missing", key=f'draws["{name}"]', wanted="an array (S, k)"
             )
-    parts = {name: np.asarray(draws[name], float) for name in PARTS if name in draws}
+    parts = {name: np.asarray(draws[name]) for name in PARTS if name in draws}
     for name, array in parts.items():
         if array.ndim != 2 or (name == "log_spread" and array.shape != parts["location"].shape):
             raise ParameterError(
@@ -212,7 +212,7 @@ def _values(read, rows):
 
 
 def _checked(values):
-    if bool(jnp.any(jnp.isnan(values))):
+    if np.isnan(values).any():
         raise ParameterError(
             "a quantity that is not a number at some posterior draw",
             key="log_quantity",
@@ -220,6 +220,12 @@ def _checked(values):
             got="NaN",
         )
     return values
+
+
+def _present_width(values, interval):
+    tail = (1 - interval) / 2
+    low, high = np.quantile(values, [tail, 1 - tail])
+    return math.inf if np.isneginf(low) else float(high - low)
 
 
 def _width(log_quantity, interval):
@@ -231,19 +237,19 @@ def _width(log_quantity, interval):
 
 def _set_aside(rows, k):
     core, other = rows[:, : 2 * k], rows[:, 2 * k :]
-    slope = jnp.linalg.lstsq(core - core.mean(0), other - other.mean(0))[0]
-    return _Draws(core, slope, other - core @ slope)
+    slope = np.linalg.lstsq(core - core.mean(0), other - other.mean(0), rcond=None)[0]
+    return _Draws(*(jnp.asarray(part) for part in (core, slope, other - core @ slope)))
 
 
 @partial(jax.jit, static_argnames=("information", "read", "shape", "interval"))
 def _futures(information, read, shape, interval, key, draws, target):
     """Return the paths of imagined futures, one a replicate."""
 
-    def replicate(own):
-        order, make, walk = jax.random.split(own, 3)
-        order = jax.random.permutation(order, draws.core.shape[0])[: shape.particles + 1]
-        members = imagine(make, information, draws.core[order[0]], shape.grid[-1])
-        residual = draws.residual[jnp.resize(order[1:], shape.evaluations)]
+    def replicate(index):
+        pick, make, walk = jax.random.split(jax.random.fold_in(key, index), 3)
+        truth, others = truth_and_others(pick, index, shape.replicates, draws.core.shape[0], shape.particles)
+        members = imagine(make, information, draws.core[truth], shape.grid[-1])
+        residual = draws.residual[jnp.resize(others, shape.evaluations)]
 
         def width(look, cloud, weights):
             core = cloud[:, resample(look, weights, shape.evaluations)].T
@@ -252,6 +258,6 @@ def _futures(information, read, shape, interval, key, draws, target):
         def evidence(cloud, index):
             return log_likelihood(members.root[index], members.data[index], cloud)
 
-        return grow(walk, draws.core[order[1:]].T, evidence, width, shape.grid, target)
+        return grow(walk, draws.core[others].T, evidence, width, shape.grid, target)
 
-    return jax.lax.map(replicate, jax.random.split(key, shape.replicates))
+    return jax.lax.map(replicate, jnp.arange(shape.replicates))

@@ -28,7 +28,7 @@ from physsynth.core.errors import ParameterError, unknown_name
 from physsynth.require import arguments
 from physsynth.require.allocate import RULES, Allocation, Local, Plan
 from physsynth.require.draws import Layout, Reader, Theta, flatten, in_logs, pilot_checks
-from physsynth.require.engine import grow, sizes
+from physsynth.require.engine import grow, sizes, truth_and_others
 from physsynth.require.noise import FunctionOfCondition, Gaussian, Noise
 from physsynth.require.outcome import Aim, Futures, forecast, met, needs_pilot, planning_size
 from physsynth.require.requirement import LEVELS, Question, Requirement
@@ -168,7 +168,7 @@ def precision(
     checks = pilot_checks(rows)
     if not all(check.passed for check in checks):
         return needs_pilot(question, checks)
-    values = _checked(_values(Reader(quantity, layout), rows))
+    values = _checked(np.asarray(_values(Reader(quantity, layout), rows), float))
     aim = Aim(question, "posterior sd of the quantity", float(np.std(values, ddof=1)), target, assurance)
     if aim.present <= target:
         return met(aim, ASSUMPTIONS[:1], checks)
@@ -255,16 +255,16 @@ def _values(read, rows):
 
 
 def _checked(values):
-    if not bool(jnp.all(jnp.isfinite(values))):
+    if not np.isfinite(values).all():
         raise ParameterError(
             "a quantity that is not finite at some posterior draw", key="quantity", wanted="finite numbers"
         )
-    return np.asarray(values, float)
+    return values
 
 
 def _local(measurement, rows, values, conditions, costs):
     """Return the view that plans are made from."""
-    screen = Screen.of(np.asarray(rows, float), values)
+    screen = Screen.of(rows, values)
     at = rows[np.linspace(0, len(rows) - 1, PLANNED_AT).astype(int)]
     matrices = np.asarray(_information(measurement, at, conditions), float)
     if not np.all(np.isfinite(matrices)):
@@ -347,19 +347,19 @@ def _where(local, plan: Plan, conditions, n):
 def _futures(measurement, read, shape, key, rows, conditions, target):
     """Return the paths of imagined futures, one a replicate."""
 
-    def replicate(own):
-        order, make, walk = jax.random.split(own, 3)
-        order = jax.random.permutation(order, rows.shape[0])[: shape.particles + 1]
+    def replicate(index):
+        pick, make, walk = jax.random.split(jax.random.fold_in(key, index), 3)
+        truth, others = truth_and_others(pick, index, shape.replicates, len(rows), shape.particles)
         keys = jax.random.split(make, len(conditions))
-        measured = jax.vmap(measurement.sample, (0, None, 0))(keys, rows[order[0]], conditions)
+        measured = jax.vmap(measurement.sample, (0, None, 0))(keys, rows[truth], conditions)
 
         def evidence(cloud, index):
             density = partial(measurement.log_density, measured[index], condition=conditions[index])
             return jax.vmap(density, in_axes=1)(cloud)
 
-        return grow(walk, rows[order[1:]].T, evidence, partial(_spread, read), shape.grid, target)
+        return grow(walk, rows[others].T, evidence, partial(_spread, read), shape.grid, target)
 
-    return jax.lax.map(replicate, jax.random.split(key, shape.replicates))
+    return jax.lax.map(replicate, jnp.arange(shape.replicates))
 
 
 def _spread(read, look, cloud, weights):

@@ -147,3 +147,31 @@ def test_bad_input_is_named(change, key):
     with pytest.raises(ParameterError) as caught:
         population(**{**given, **change}, key=jax.random.key(0))
     assert caught.value.key == key
+
+
+def one_direction(psi, key):
+    """One sum of the two parameters with noise of sd 0.5: a singular information."""
+    angle = jnp.where(jax.random.bernoulli(key), 0.3, 1.2)
+    direction = jnp.array([jnp.cos(angle), jnp.sin(angle)])
+    return jnp.outer(direction, direction) / 0.25
+
+
+def first_mean(theta):
+    return theta["location"][0]
+
+
+def test_singular_information_from_two_kinds_of_members():
+    """Spread known to be 1: each member adds d d' / 1.25 to the precision of the two means.
+
+    A width carries about 6 % of noise, so n about 12 %, and the median of 50 about 2 %.
+    """
+    normal = np.random.default_rng(0).normal(size=(S, 4))
+    normal = (normal - normal.mean(0)) @ np.linalg.inv(np.linalg.cholesky(np.cov(normal, rowvar=False))).T
+    draws = {"location": 2.0 * normal[:, :2], "log_spread": 1e-4 * normal[:, 2:]}
+    angles = np.array([0.3, 1.2])
+    directions = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    per_member = sum(np.outer(d, d) for d in directions) / 2 / 1.25
+    variance = np.linalg.inv(np.eye(2) / 4.0 + 64 * per_member)[0, 0]
+    target = math.exp(2 * Z90 * math.sqrt(variance))
+    need = population(draws, one_direction, first_mean, target, jax.random.key(3), max_n=MAX_N, replicates=50)
+    assert need.quantiles[0.5] == pytest.approx(64, rel=0.06)
