@@ -95,6 +95,35 @@ class OutsideSphere:
         return np.where(np.linalg.norm(u, axis=1) >= self.radius, outside, -np.inf)
 
 
+@dataclass(frozen=True)
+class HalfSpaces:
+    """A fixed mixture of the standard normals behind many planes.
+
+    q(u) = phi(u) sum_k shares_k 1[direction_k . u >= bound_k] / Phi(-bound_k)
+    """
+
+    directions: Float[np.ndarray, "k d"]
+    bounds: Float[np.ndarray, " k"]
+    shares: Float[np.ndarray, " k"]
+
+    def sample(self, rng: np.random.Generator, n: int) -> np.ndarray:
+        """Draw `n` points."""
+        u = rng.standard_normal((n, self.directions.shape[1]))
+        k = np.searchsorted(np.cumsum(self.shares), rng.random(n) * self.shares.sum()).clip(
+            max=len(self.shares) - 1
+        )
+        t = -ndtri(rng.uniform(1e-16, 1.0, n) * ndtr(-self.bounds[k]))
+        a = self.directions[k]
+        return u + (t - np.sum(u * a, axis=1))[:, None] * a
+
+    def log_ratio(self, u: np.ndarray) -> np.ndarray:
+        """Return log q(u) - log phi(u)."""
+        least = float(log_ndtr(-self.bounds).min())
+        height = self.shares * np.exp(least - log_ndtr(-self.bounds))
+        with np.errstate(divide="ignore"):
+            return np.log((u @ self.directions.T >= self.bounds) @ height) - least
+
+
 def half_space(direction: Float[np.ndarray, " d"], bound: float) -> HalfNormal:
     """Return the standard normal given direction . u >= bound."""
     return HalfNormal(direction[:, None], np.zeros(1), np.eye(1), np.ones(1), bound)

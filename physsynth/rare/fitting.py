@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
+from scipy.special import log_ndtr
 
-from physsynth.rare.components import Component, HalfNormal, OutsideSphere, half_space
+from physsynth.rare.components import Component, HalfNormal, HalfSpaces, OutsideSphere, half_space
 from physsynth.rare.mixture import Mixture, fitted
 from physsynth.rare.planes import Planes, diverse
 from physsynth.rare.scout import LOW_DIMENSION, informed_subspace
@@ -29,11 +30,12 @@ def fit_mixture(planes: Planes, u: Float[np.ndarray, "n d"], weight: Float[np.nd
     """
     members = _by_plane(planes, u, weight)
     total = max(sum(m.total for m in members), 1e-300)
-    parts = [part for k, own in enumerate(members) for part in _half_spaces(planes, k, own, total)]
     if u.shape[1] <= LOW_DIMENSION:
+        parts = [part for k, own in enumerate(members) for part in _half_spaces(planes, k, own, total)]
         parts += [part for k, own in enumerate(members) for part in _normals(planes, k, own, total)]
         parts += [(normal, 0.0) for normal in _everywhere(u, weight)]
     else:
+        parts = _all_half_spaces(planes, np.array([own.total for own in members]) / total)
         parts += [
             (_along(planes.direction[k], own), 0.0) for k, own in enumerate(members) if own.effective > 20
         ]
@@ -73,7 +75,9 @@ def _by_plane(planes, u, weight):
     if not len(planes.bound):
         return []
     depth = planes.depth(u)
-    owner = np.where(depth.max(axis=1, initial=-np.inf) > -REACH, np.argmax(depth, axis=1), -1)
+    owner = np.argmax(depth, axis=1)
+    reach = REACH if u.shape[1] <= LOW_DIMENSION else np.maximum(REACH, 0.6 * planes.bound[owner])
+    owner = np.where(depth.max(axis=1, initial=-np.inf) > -reach, owner, -1)
     return [_Members.of(u[owner == k], weight[owner == k]) for k in range(len(planes.bound))]
 
 
@@ -88,6 +92,16 @@ def _half_spaces(planes, k, members, total):
     floor = DEFENCE / 2 * (0.3 / len(planes.bound) + 0.7 * members.total / total)
     lowest = _lowest(planes, k, members)
     return [(half_space(planes.direction[k], bound), floor) for bound in (lowest, lowest - BULGE)]
+
+
+def _all_half_spaces(planes, share):
+    """Return the spaces behind all planes together, in proportion to their probability and their members'."""
+    if not len(planes.bound):
+        return []
+    near = np.exp(log_ndtr(-planes.bound) - log_ndtr(-planes.bound).max())
+    share = 0.7 * near / near.sum() + 0.3 * (share if share.sum() > 0 else near / near.sum())
+    before = ((SLACK, DEFENCE / 2), (BULGE, DEFENCE / 2), (2 * BULGE, 0.0))
+    return [(HalfSpaces(planes.direction, planes.bound - gap, share), floor) for gap, floor in before]
 
 
 def _normals(planes, k, members, total):
@@ -105,13 +119,14 @@ def _normals(planes, k, members, total):
     ]
 
 
-def _behind(direction, lowest, members):
+def _behind(direction, lowest, members, basis=None):
     """Return the density that is standard normal behind the plane and a fitted normal along it."""
     d = len(direction)
+    basis = np.eye(d) if basis is None else basis
     across = np.eye(d) - np.outer(direction, direction)
     mean, covariance = members.moments(members.u @ across)
     inside = INFLATION * across @ covariance @ across + np.outer(direction, direction)
-    return HalfNormal(np.eye(d), mean, np.linalg.cholesky(_firm(inside)), direction, lowest)
+    return HalfNormal(basis, mean, np.linalg.cholesky(_firm(inside)), direction, lowest)
 
 
 def _along(direction, members):
@@ -131,7 +146,16 @@ def _in_subspace(u, weight):
     label = np.argmax(y @ (leaders / np.linalg.norm(leaders, axis=1, keepdims=True)).T, axis=1)
     groups = [_Members.of(y[label == k], weight[label == k]) for k in range(len(leaders))]
     enough = [group for group in groups if group.effective >= basis.shape[1] + 4]
-    return [_free(basis, *_inflated(group.moments(group.u), s)) for group in enough for s in (INFLATION, 2.0)]
+    free = [_free(basis, *_inflated(group.moments(group.u), s)) for group in enough for s in (INFLATION, 2.0)]
+    return free + [_beyond(basis, group) for group in enough]
+
+
+def _beyond(basis, group):
+    """Return the density behind a plane across the mean of a group, before all but its nearest points."""
+    mean = group.share @ group.u
+    direction = mean / max(float(np.linalg.norm(mean)), 1e-12)
+    along = np.sort(group.u @ direction)
+    return _behind(direction, float(along[len(along) // 100]) - 0.02, group, basis)
 
 
 def _everywhere(u, weight):

@@ -14,7 +14,8 @@ Structural Safety 23 (half-spaces at design points).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from scipy.special import logsumexp
@@ -28,6 +29,7 @@ from physsynth.rare.planes import Planes, diverse, planes_along_rays, planes_fro
 from physsynth.rare.scout import LOW_DIMENSION, Scouted, explored, scout
 
 UNCOVERED = 10.0
+BARREN = 2
 MANY = 8
 RAYS = 8
 
@@ -48,6 +50,8 @@ class Importance:
         Fewest draws of the last sample.
     recaptures : int
         Most further subset runs whose failing points test whether modes were missed.
+    generosity : float
+        The last sample takes as many draws as the search cost, up to this multiple of its need.
     """
 
     look: int = 128
@@ -55,6 +59,7 @@ class Importance:
     rounds: int = 10
     least: int = 400
     recaptures: int = 3
+    generosity: float = 6.0
 
     def run(self, evaluator: Evaluator, rng: np.random.Generator, target_cov: float) -> Estimate:
         """Estimate within the evaluator's budget."""
@@ -91,39 +96,47 @@ class Importance:
         """Draw the last sample from the plan's mixture."""
         if plan.mixture is None:
             return _nothing(evaluator)
-        n = int(min(max(plan.wanted(target_cov), self.least, evaluator.cost), evaluator.remaining))
+        wanted = plan.wanted(target_cov)
+        n = max(wanted, self.least, min(evaluator.cost, self.generosity * wanted))
+        n = int(min(n, evaluator.remaining))
         u, g, log_ratio = _draw(plan.mixture, evaluator, rng, n)
         while (missing := _missing(g, log_ratio, plan.variance, target_cov)) and evaluator.remaining:
             more = _draw(plan.mixture, evaluator, rng, min(missing, evaluator.remaining))
             u, g, log_ratio = (np.concatenate(pair) for pair in zip((u, g, log_ratio), more, strict=True))
         weight = np.exp(-log_ratio) / max(len(g), 1)
         spread = Weighted.of(np.where(g <= 0, np.exp(-log_ratio), 0.0)).at_least(plan.variance)
-        warnings = plan.doubts()
+        warnings = plan.doubts(len(g))
         return weighted_estimate(u, g, weight, spread, target_cov, warnings, plan.planes.points)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Where adaptation stands: planes, failing points with weights, the mixtures drawn from so far."""
+    """Where adaptation stands: planes, failing points with weights, the mixtures drawn from so far.
+
+    `log_drawn` is log sum_r n_r q_r / phi at each failing point, so its weight is exp(-log_drawn).
+    """
 
     found: Scouted
     planes: Planes
     mixture: Mixture | None
-    history: tuple[tuple[Mixture, int], ...] = ()
-    u: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))
-    weight: np.ndarray = field(default_factory=lambda: np.empty(0))
+    history: tuple[tuple[Mixture, int], ...]
+    u: np.ndarray
+    log_drawn: np.ndarray
     fresh: bool = False
+    barren: int = 0
     missed: float = 0.0
     checks: int = 0
 
     @classmethod
     def start(cls, found: Scouted, dimension: int) -> Plan:
         """Return the plan after the search."""
-        if found.empty:
-            return cls(found, found.planes, None)
-        even = np.full(len(found.population), 1.0 / max(len(found.population), 1))
-        mixture = fit_mixture(found.planes, found.population, even)
-        return cls(found, found.planes, mixture, u=np.empty((0, dimension)))
+        plan = cls(found, found.planes, None, (), np.empty((0, dimension)), np.empty(0))
+        return plan if found.empty else plan.refitted()
+
+    @cached_property
+    def weight(self) -> np.ndarray:
+        """Weight of each failing point; they sum to the probability."""
+        return np.exp(-self.log_drawn)
 
     @property
     def probability(self) -> float:
@@ -140,6 +153,22 @@ class Plan:
         """Whether enough failing points stand behind the fit."""
         return self.effective > 50 + 10 * min(self.u.shape[1], LOW_DIMENSION)
 
+    @property
+    def complete(self) -> bool:
+        """Whether the last look for failing points that the mixture does not know found hardly any."""
+        if self.mixture is None or not self.probability > 0:
+            return True
+        checked = self.checks > 0 or (self.u.shape[1] <= LOW_DIMENSION and len(self.planes.bound) <= MANY)
+        return checked and self.missed < 0.03 and self.uncovered(self.found.latest) < 0.03
+
+    @cached_property
+    def variance(self) -> float:
+        """Squared coefficient of variation of one draw of the mixture, from the failing points so far."""
+        if self.mixture is None or not len(self.weight):
+            return np.inf
+        second = self.weight @ np.exp(-self.mixture.log_ratio(self.u)) / self.probability**2
+        return float(second - 1.0)
+
     def hopeless(self, turn: int) -> bool:
         """Whether nothing was found to start from, or rounds went by without a failure."""
         return self.mixture is None or (turn >= 3 and not len(self.weight))
@@ -148,71 +177,68 @@ class Plan:
         """Draws that the last sample needs, with a margin as the fit flatters itself."""
         return 1.3 * max(self.variance, 0.05) / target_cov**2
 
-    @property
-    def variance(self) -> float:
-        """Squared coefficient of variation of one draw of the mixture, from the failing points so far."""
-        if self.mixture is None or not len(self.weight):
-            return np.inf
-        second = self.weight @ np.exp(-self.mixture.log_ratio(self.u)) / self.probability**2
-        return float(second - 1.0)
+    def drawn(self, evaluator: Evaluator, rng: np.random.Generator, n: int) -> Plan:
+        """Return the plan after one more round of `n` draws, refitted."""
+        assert self.mixture is not None
+        u, g, _ = _draw(self.mixture, evaluator, rng, n)
+        history, fails = (*self.history, (self.mixture, n)), u[g <= 0]
+        old = np.logaddexp(self.log_drawn, np.log(n) + self.mixture.log_ratio(self.u))
+        log_drawn = np.concatenate([old, _balance(history, fails)])
+        return replace(
+            self, history=history, u=np.concatenate([self.u, fails]), log_drawn=log_drawn
+        ).refitted()
 
     def explored(self, evaluator: Evaluator, rng: np.random.Generator) -> Plan:
         """Return the plan after one more subset run has looked for failing points."""
         found = explored(replace(self.found, planes=self.planes), evaluator, rng)
         missed = self.uncovered(found.latest)
         return replace(
-            self, found=found, planes=found.planes, missed=missed, checks=self.checks + 1
+            self, found=found, planes=found.planes, missed=missed, checks=self.checks + 1, barren=0
         ).refitted()
 
-    def uncovered(self, u: np.ndarray) -> float:
-        """Return the share of failing points that the mixture would give a very large weight."""
-        if self.mixture is None or not len(u) or not self.probability > 0:
-            return 0.0
-        return float(np.mean(np.exp(-self.mixture.log_ratio(u)) / self.probability > UNCOVERED))
-
-    @property
-    def complete(self) -> bool:
-        """Whether no failing point seen is covered badly, and modes are too few for some to hide."""
-        few = len(self.planes.bound) <= MANY or (
-            len(self.history) > 0 and self.checks > 0 and self.missed < 0.03
-        )
-        return self.mixture is None or (few and self.uncovered(self.found.latest) < 0.03)
-
-    def drawn(self, evaluator: Evaluator, rng: np.random.Generator, n: int) -> Plan:
-        """Return the plan after one more round of `n` draws, refitted."""
-        assert self.mixture is not None
-        u, g, _ = _draw(self.mixture, evaluator, rng, n)
-        history = (*self.history, (self.mixture, n))
-        failing = np.concatenate([self.u, u[g <= 0]])
-        weight = np.exp(-_balance(history, failing)) if len(failing) else np.empty(0)
-        return replace(self, history=history, u=failing, weight=weight).refitted()
-
     def refitted(self) -> Plan:
-        """Return the plan with its mixture fitted to what is known."""
-        n = len(self.found.population)
-        if not n or self.effective > 100:
+        """Return the plan with its mixture fitted to its own failing points and, while few, the scout's."""
+        n, trust = len(self.found.population), min(1.0, self.effective / 100)
+        if not n or trust == 1.0:
             return replace(self, mixture=fit_mixture(self.planes, self.u, self.weight))
-        own = self.weight / max(self.probability, 1e-300) * self.effective / 100
-        weight = np.concatenate([own, np.full(n, (1 - self.effective / 100) / n)])
-        return replace(
-            self, mixture=fit_mixture(self.planes, np.concatenate([self.u, self.found.population]), weight)
-        )
+        own = self.weight / max(self.probability, 1e-300) * trust
+        weight = np.concatenate([own, np.full(n, (1 - trust) / n)])
+        everyone = np.concatenate([self.u, self.found.population])
+        return replace(self, mixture=fit_mixture(self.planes, everyone, weight))
 
     def searched(self, evaluator: Evaluator) -> Plan:
         """Return the plan with planes added where heavy failing points are covered badly."""
         bad = self._badly_covered()
-        if not len(bad) or evaluator.remaining < 50 * len(bad):
+        if not len(bad) or self.barren >= BARREN or evaluator.remaining < 50 * len(bad):
             return replace(self, fresh=False)
         new = planes_from(evaluator, bad) if evaluator.differentiable else Planes.none(evaluator.dimension)
         if evaluator.dimension <= RAYS:
             new = new.joined(planes_along_rays(evaluator, bad))
         planes = self.planes.joined(new)
-        fresh = len(planes.bound) > len(self.planes.bound)
-        return replace(self, planes=planes, fresh=fresh).refitted()
+        if len(planes.bound) <= len(self.planes.bound):
+            return replace(self, fresh=False, barren=self.barren + 1)
+        return replace(self, planes=planes, fresh=True, barren=0).refitted()
 
-    def doubts(self) -> list[str]:
-        """Return what speaks against an estimate: failing points known to be all but out of its reach."""
-        if self.missed > 0.1 or self.uncovered(self.found.population) > 0.05:
+    def cover(self, u: np.ndarray) -> np.ndarray:
+        """Return the weight that a draw at each point would have, in units of what a failing draw has."""
+        if self.mixture is None or not len(u) or not self.probability > 0:
+            return np.zeros(len(u))
+        return np.exp(-self.mixture.log_ratio(u)) / (self.probability * (1.0 + max(self.variance, 0.0)))
+
+    def uncovered(self, u: np.ndarray) -> float:
+        """Return the share of failing points that the mixture would give a very large weight."""
+        return float(np.mean(self.cover(u) > 3 * UNCOVERED)) if len(u) else 0.0
+
+    def doubts(self, n: int) -> list[str]:
+        """Return what speaks against an estimate from `n` draws.
+
+        Failing points were seen where so few draws fall that their part cannot have been measured.
+        """
+        cover = self.cover(self.found.population)
+        far = cover > UNCOVERED
+        share = cover * (1.0 + max(self.variance, 0.0))
+        hits = n * np.sum(1.0 / share[far]) / max(len(cover), 1)
+        if self.missed > 0.1 or (np.mean(far) > 0.05 and hits < 20):
             return [
                 "failing points were seen where the importance density hardly samples: modes may be missing"
             ]
@@ -220,11 +246,8 @@ class Plan:
 
     def _badly_covered(self):
         """Return a few failing points whose weight is large beside the probability, heaviest first."""
-        assert self.mixture is not None
         seen = np.concatenate([self.u, self.found.population])
-        if not len(seen) or not self.probability > 0:
-            return seen[:0]
-        cover = np.exp(-self.mixture.log_ratio(seen)) / self.probability
+        cover = self.cover(seen)
         heavy = np.argsort(-cover, kind="stable")
         most = 4 if seen.shape[1] <= LOW_DIMENSION else 16
         return diverse(seen[heavy[cover[heavy] > UNCOVERED][:200]], most)

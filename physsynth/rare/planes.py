@@ -12,7 +12,7 @@ from physsynth.rare.form import along_rays, search
 
 ALIKE = 0.96
 FARTHER = 3.0
-MOST = 160
+MOST = 400
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
@@ -14,7 +14,8 @@ from physsynth.rare.subset import Subset
 LOW_DIMENSION = 20
 STARTS = 8
 POPULATION = 500
-BATCH, MOST_STARTS = 48, 240
+CORRELATED = 2.0
+BATCH, MOST_STARTS = 48, 384
 
 
 @dataclass(frozen=True)
@@ -43,9 +44,11 @@ def scout(evaluator: Evaluator, rng: np.random.Generator, size: int) -> Scouted:
     planes = _by_gradients(evaluator, rng, u, g) if evaluator.differentiable else Planes.none(d)
     planes = planes.joined(_by_rays(evaluator, u, g, planes))
     found = Scouted(planes, np.empty((0, d)), np.empty((0, d)), 0.0)
-    if evaluator.differentiable and d <= LOW_DIMENSION and len(planes.bound):
+    if not evaluator.differentiable:
+        return explored(found, evaluator, rng)
+    if d <= LOW_DIMENSION and len(planes.bound):
         return found
-    return explored(found, evaluator, rng)
+    return explored(replace(found, planes=_from_ordinary(planes, evaluator, rng)), evaluator, rng)
 
 
 def _spread_out(evaluator, rng, n):
@@ -96,6 +99,17 @@ def explored(found: Scouted, evaluator: Evaluator, rng: np.random.Generator) -> 
     return Scouted(planes, population, fresh, run.probability)
 
 
+def _from_ordinary(planes, evaluator, rng):
+    """Planes by gradients from ordinary scenarios, near and far, until few new ones turn up."""
+    for size in (BATCH // 6, *[BATCH] * (MOST_STARTS // BATCH)):
+        before, far = len(planes.bound), 1.0 + 2.0 * (np.arange(size) % 2)
+        starts = far[:, None] * rng.standard_normal((size, evaluator.dimension))
+        planes = planes.joined(planes_from(evaluator, starts))
+        if len(planes.bound) <= before + size // 8:
+            break
+    return planes
+
+
 def _more_planes(planes, fresh, population, evaluator):
     """Planes by gradients from failing points that no plane accounts for, or else by main directions."""
     if not evaluator.differentiable:
@@ -139,7 +153,7 @@ def informed_subspace(u: Float[np.ndarray, "n d"], weight=None, most: int = 6) -
         return np.eye(d)
     weight = np.full(n, 1.0 / n) if weight is None else weight / weight.sum()
     values, vectors = np.linalg.eigh((u * weight[:, None]).T @ u)
-    noise = np.sqrt(d * np.sum(weight**2))
+    noise = np.sqrt(CORRELATED * d * np.sum(weight**2))
     wide = np.flatnonzero(values > 1.3 * (1 + noise) ** 2)[::-1][:most]
     narrow = np.flatnonzero(values < 0.6 * max(1 - noise, 0.0) ** 2)[:2]
     out = np.concatenate([wide, narrow])
