@@ -59,7 +59,9 @@ def main() -> None:
 
 def arguments() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--seeds", type=int, default=50)
     parser.add_argument("--problems", nargs="*", choices=list(PROBLEMS), metavar="NAME")
     parser.add_argument("--method", default="auto", choices=list(ps.rare.METHODS))
@@ -118,7 +120,9 @@ def summary(problem: Problem, runs: list[Run]) -> dict:
         "rmse": rmse,
         "coverage": float(np.mean([run.low - slack <= truth <= run.high + slack for run in runs])),
         "converged": float(np.mean([run.converged for run in runs])),
-        "silent": float(np.mean([run.converged and abs(r - 1) > 0.25 for r, run in zip(ratio, runs, strict=True)])),
+        "silent": float(
+            np.mean([run.converged and abs(r - 1) > 0.25 for r, run in zip(ratio, runs, strict=True)])
+        ),
         "cost": cost,
         "n_eq": cost * (rmse / 0.05) ** 2,
     }
@@ -128,15 +132,15 @@ def _mean(values):
     return float(np.mean(values)) if values else None
 
 
-HEADER = f"{'problem':18s} {'d':>4s} {'p':>9s} {'bias':>7s} {'rmse':>6s} {'cover':>6s} {'conv':>5s} {'silent':>6s} {'cost':>8s} {'N_eq':>9s} {'s':>5s}"  # noqa: E501
+HEADER = "problem               d         p    bias   rmse  cover   conv silent     cost      N_eq     s"
 
 
 def line(row: dict) -> str:
     """Return one row as text."""
+    shares = [f"{row[key]:6.1%}" for key in ("rmse", "coverage", "converged", "silent")]
     return (
-        f"{row['problem']:18s} {row['dimension']:4d} {row['reference']:9.2e} {row['bias']:+7.1%} {row['rmse']:6.1%} "
-        f"{row['coverage']:6.1%} {row['converged']:5.0%} {row['silent']:6.1%} {row['cost']:8.0f} {row['n_eq']:9.0f} "
-        f"{row['seconds']:5.1f}"
+        f"{row['problem']:18s} {row['dimension']:4d} {row['reference']:9.2e} {row['bias']:+7.1%} "
+        f"{' '.join(shares)} {row['cost']:8.0f} {row['n_eq']:9.0f} {row['seconds']:5.1f}"
     )
 
 

@@ -58,7 +58,7 @@ def gumbel(u, mean, deviation):
     return mean - np.euler_gamma * scale - scale * jnp.log(-log_ndtr(u))
 
 
-# Two to ten dimensions: Rozsas and Slobbe (2019), repository of reliability problems, TNO; and the sources named.
+# Up to 20 dimensions: Rozsas and Slobbe (2019), repository of reliability problems, and sources named.
 
 
 @problem("rs", 2, stats.norm.sf(ROOT2), 0.0, "resistance minus load; exact")
@@ -207,7 +207,9 @@ def _(u):
     wa, za = (wp + ws) / 2, (zp + zs) / 2
     detuning = (wp - ws) / wa
     coupling = za * zs / (zp * zs * (4 * za**2 + detuning**2) + nu * za**2)
-    square = math.pi * intensity / (4 * zs * ws**3) * coupling * (zp * wp**3 + zs * ws**3) * wp / (4 * za * wa**4)
+    square = (
+        math.pi * intensity / (4 * zs * ws**3) * coupling * (zp * wp**3 + zs * ws**3) * wp / (4 * za * wa**4)
+    )
     return strength - 3 * ks * jnp.sqrt(square)
 
 
@@ -232,9 +234,14 @@ def _(u):
     return jnp.where(u.sum() > 3 * math.sqrt(3), -1.0, 1.0)
 
 
-@problem("islands", 2, 2 * stats.ncx2.cdf(0.7**2, 2, 3.5**2), 0.0, "two discs at distance 3.5; exact", modes=2)
+@problem(
+    "islands", 2, 2 * stats.ncx2.cdf(0.7**2, 2, 3.5**2), 0.0, "two discs at distance 3.5; exact", modes=2
+)
 def _(u):
-    return jnp.minimum(jnp.sum((u - jnp.array([3.5, 0.0])) ** 2), jnp.sum((u + jnp.array([0.0, 3.5])) ** 2)) - 0.49
+    return (
+        jnp.minimum(jnp.sum((u - jnp.array([3.5, 0.0])) ** 2), jnp.sum((u + jnp.array([0.0, 3.5])) ** 2))
+        - 0.49
+    )
 
 
 @problem("stairs", 2, stats.norm.sf(3.5), 0.0, "a staircase: flat between steps of half a deviation; exact")
@@ -287,14 +294,23 @@ def oscillator_response(steps=200, dt=0.05, damping=0.05, intensity=1.0):
     w = 2 * math.pi
     wd, t = w * math.sqrt(1 - damping**2), np.arange(1, steps + 1) * dt
     lag = t[:, None] - t[None, :] + dt / 2
-    response = np.exp(-damping * w * lag) * np.sin(wd * lag) / wd * math.sqrt(2 * math.pi * intensity / dt) * dt
+    response = (
+        np.exp(-damping * w * lag) * np.sin(wd * lag) / wd * math.sqrt(2 * math.pi * intensity / dt) * dt
+    )
     return np.tril(response)
 
 
 RESPONSE = oscillator_response()
 
 
-@problem("first_passage_200", 200, 4.2668e-5, 1.4e-3, "Au and Beck (2001), linear oscillator; half-space sampling", 99)
+@problem(
+    "first_passage_200",
+    200,
+    4.2668e-5,
+    1.4e-3,
+    "Au and Beck (2001), linear oscillator; half-space sampling",
+    99,
+)
 def _(u):
     return 1.75 - jnp.max(jnp.abs(jnp.asarray(RESPONSE) @ u))
 
@@ -305,7 +321,9 @@ def _(u, bound=0.70, dt=0.05, damping=0.05, intensity=0.25):
 
     def step(state, force):
         x, v, highest = state
-        v = v + dt * (math.sqrt(2 * math.pi * intensity / dt) * force - 2 * damping * w * v - w**2 * (x + x**3))
+        v = v + dt * (
+            math.sqrt(2 * math.pi * intensity / dt) * force - 2 * damping * w * v - w**2 * (x + x**3)
+        )
         x = x + dt * v
         return (x, v, jnp.maximum(highest, jnp.abs(x))), None
 

@@ -1,4 +1,4 @@
-"""Choose the method: plain Monte Carlo, importance sampling or subset simulation, whichever will cost least."""
+"""Choose the method that will cost least: Monte Carlo, importance sampling or subset simulation."""
 
 from __future__ import annotations
 

@@ -192,7 +192,7 @@ class Event:
         }
 
     def _parameters(self, u, dim, suffix=""):
-        values = self.space.from_normal(jnp.asarray(u))
+        values = {k: v[: len(u)] for k, v in self._values(u).items()}
         dressed = {}
         for name, parameter in self.space.parameters.items():
             dims = (dim, f"{name}_component") if parameter.distribution.event_shape else (dim,)
@@ -200,9 +200,14 @@ class Event:
             dressed[name + suffix] = (dims, np.asarray(values[name]), attrs)
         return dressed
 
+    def _values(self, u):
+        """Map (n, dimension) to parameter values, and one more row so that n may be 0."""
+        padded = np.concatenate([u, np.zeros((1, self.space.dimension))])
+        return self.space.from_normal(jnp.asarray(padded))
+
     def _density(self, u):
         ordinary = np.sort(self.space.log_prob(self.space.sample(jax.random.fold_in(self.key, 7), ORDINARY)))
-        density = np.asarray(self.space.log_prob(self.space.from_normal(jnp.asarray(u))), float)
+        density = np.asarray(self.space.log_prob(self._values(u)), float)[: len(u)]
         return density, 100.0 * np.searchsorted(ordinary, density, side="right") / ORDINARY
 
 

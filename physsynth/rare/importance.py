@@ -235,9 +235,11 @@ class Plan:
         Failing points were seen where so few draws fall that their part cannot have been measured.
         """
         cover = self.cover(self.found.population)
+        if not len(cover):
+            return []
         far = cover > UNCOVERED
         share = cover * (1.0 + max(self.variance, 0.0))
-        hits = n * np.sum(1.0 / share[far]) / max(len(cover), 1)
+        hits = n * np.sum(1.0 / share[far]) / len(cover)
         if self.missed > 0.1 or (np.mean(far) > 0.05 and hits < 20):
             return [
                 "failing points were seen where the importance density hardly samples: modes may be missing"
@@ -260,7 +262,9 @@ def _draw(mixture, evaluator, rng, n):
 
 def _balance(history, u):
     """Log of the sum over rounds of n_r q_r / phi at each point."""
-    return logsumexp(np.stack([np.log(n) + mixture.log_ratio(u) for mixture, n in history]), axis=0)
+    return np.asarray(
+        logsumexp(np.stack([np.log(n) + mixture.log_ratio(u) for mixture, n in history]), axis=0)
+    )
 
 
 def _missing(g, log_ratio, variance, target_cov):

@@ -37,7 +37,7 @@ class Mixture:
     def log_ratio(self, u: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " n"]:
         """Return log q(u) - log phi(u)."""
         with np.errstate(divide="ignore"):
-            return logsumexp(self.log_ratios(u) + np.log(self.shares), axis=1)
+            return np.asarray(logsumexp(self.log_ratios(u) + np.log(self.shares), axis=1))
 
 
 def fitted(

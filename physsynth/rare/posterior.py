@@ -20,7 +20,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import ArrayLike, Float
 
 from physsynth.core.errors import ParameterError
 
@@ -74,11 +74,11 @@ class OverDraws:
 
 
 def over_draws(
-    values: Mapping[str, Array],
-    weights: Float[Array, " scenario"],
+    values: Mapping[str, ArrayLike],
+    weights: Float[ArrayLike, " scenario"],
     log_density: LogDensity,
-    log_reference: Float[Array, " scenario"],
-    draws: Mapping[str, Array],
+    log_reference: Float[ArrayLike, " scenario"],
+    draws: Mapping[str, ArrayLike],
     n: int,
     batch: int = 64,
 ) -> OverDraws:
@@ -119,7 +119,7 @@ def over_draws(
     """
     count = _check(values, weights, log_reference, draws)
     probabilities, squares, mean_ratio = _reweight(
-        log_density, dict(values), jnp.asarray(weights), jnp.asarray(log_reference), dict(draws), batch
+        log_density, _arrays(values), jnp.asarray(weights), jnp.asarray(log_reference), _arrays(draws), batch
     )
     probabilities, squares = np.asarray(probabilities)[:count], np.asarray(squares)[:count]
     predictive = np.asarray(weights) * np.asarray(mean_ratio)
@@ -154,6 +154,10 @@ def _reweight(log_density, values, weights, log_reference, draws, batch):
 
     total, (probability, square) = jax.lax.scan(block, jnp.zeros_like(weights), index)
     return probability.reshape(-1), square.reshape(-1), total / count
+
+
+def _arrays(values):
+    return {name: jnp.asarray(value) for name, value in values.items()}
 
 
 def _check(values, weights, log_reference, draws):
