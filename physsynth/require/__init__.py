@@ -2,10 +2,12 @@
 
 from physsynth.require.allocate import Greedy as Greedy
 from physsynth.require.allocate import Uniform as Uniform
-from physsynth.require.demonstration import Binomial as Binomial
-from physsynth.require.demonstration import Poisson as Poisson
-from physsynth.require.demonstration import Prior as Prior
+from physsynth.require.belief import PartialBelief as PartialBelief
+from physsynth.require.belief import Prior as Prior
 from physsynth.require.demonstration import demonstration as demonstration
+from physsynth.require.failures import Binomial as Binomial
+from physsynth.require.failures import Poisson as Poisson
+from physsynth.require.monitor import monitor as monitor
 from physsynth.require.noise import Bernoulli as Bernoulli
 from physsynth.require.noise import Gaussian as Gaussian
 from physsynth.require.population import Wording as Wording
@@ -21,6 +23,7 @@ __all__ = [
     "Check",
     "Gaussian",
     "Greedy",
+    "PartialBelief",
     "Poisson",
     "Prior",
     "Question",
@@ -28,6 +31,7 @@ __all__ = [
     "Uniform",
     "Wording",
     "demonstration",
+    "monitor",
     "population",
     "precision",
 ]

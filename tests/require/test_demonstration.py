@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 from physsynth.core.errors import ParameterError, PhyssynthError, UnknownNameError
-from physsynth.require import Binomial, Poisson, Prior, demonstration
+from physsynth.require import Binomial, PartialBelief, Poisson, Prior, demonstration
 
 
 def needed(*args, **kwargs) -> float:
@@ -123,3 +123,47 @@ def test_unknown_model_and_bad_prior():
 def test_a_strategy_is_taken_as_it_is():
     assert demonstration(0.01, 0.95, model=Binomial("launches")).question.counted == "launches"
     assert demonstration(2.0, 0.95, model=Poisson("hours")).number == pytest.approx(-math.log(0.05) / 2)
+
+
+def test_conservative_bayesian_inference_by_hand():
+    """Belief theta in "rate <= goal" after n failure-free trials, the rest of the mass just above r:
+
+    confidence = theta (1 - goal)^n / (theta (1 - goal)^n + (1 - theta) (1 - r)^n).
+    """
+    goal, theta, rate, n = 1e-4, 0.9, 1e-3, 1000
+    good, bad = theta * (1 - goal) ** n, (1 - theta) * (1 - rate) ** n
+    belief = PartialBelief(goal, theta)
+    assert belief.confidence(Binomial(), rate, 0, n) == pytest.approx(good / (good + bad), rel=1e-9)
+    more = needed(rate, 0.95, belief=belief)
+    exact = math.log(0.95 / 0.05 * (1 - theta) / theta) / math.log((1 - goal) / (1 - rate))
+    assert more == math.ceil(exact)
+    assert more < needed(rate, 0.95)
+
+
+def test_conservative_bayes_is_below_every_prior_with_the_same_belief():
+    """Against Gamma priors scaled so that P(rate <= goal) = theta."""
+    goal, theta, rate = 1e-3, 0.8, 5e-3
+    belief = PartialBelief(goal, theta, least=1e-4)
+    for shape in (1.0, 2.0, 5.0):
+        prior = Prior(shape, float(stats.gamma.ppf(theta, shape)) / goal)
+        for exposure in (100.0, 1000.0, 5000.0):
+            conservative = belief.confidence(Poisson(), rate, 0, exposure)
+            assert conservative <= prior.confidence(Poisson(), rate, 0, exposure)
+
+
+def test_partial_belief_needs_a_least_rate_once_a_failure_is_seen():
+    assert PartialBelief(1e-4, 0.9).confidence(Binomial(), 1e-2, 1, 10_000) == 0.0
+    assert PartialBelief(1e-4, 0.9, least=1e-5).confidence(Binomial(), 1e-2, 1, 10_000) > 0.9
+
+
+def test_partial_belief_bound_is_where_its_confidence_is_reached():
+    belief = PartialBelief(1e-4, 0.9)
+    need = demonstration(1e-3, 0.95, exposure=500, belief=belief)
+    assert belief.confidence(Binomial(), need.bound or 0, 0, 500) == pytest.approx(0.95, abs=1e-9)
+    met = demonstration(1e-3, 0.95, exposure=500 + (need.number or 0), belief=belief)
+    assert met.verdict == "MET"
+
+
+def test_partial_belief_that_contradicts_itself():
+    with pytest.raises(ParameterError, match="least rate"):
+        PartialBelief(1e-4, 0.9, least=1e-3)
