@@ -3,7 +3,10 @@
     log psi_ik ~ Normal(log median_k, spread_k)          member i, varying parameter k
     y_ij       ~ Normal(f_ij(psi_i), a^2 + (b f_ij)^2)   measurement j of member i
 
-Source: Lindstrom and Bates (1990), Biometrics 46; Davidian and Giltinan (1995), Nonlinear Models for
+Members with many measurements are drawn as they are (centred), members with few through z_ik with
+psi_ik = median_k exp(spread_k z_ik), which keeps the sampler out of the funnel at small spreads.
+
+Source: Papaspiliopoulos, Roberts and Sköld (2007), Statistical Science 22, for the two forms; Lindstrom and Bates (1990), Biometrics 46; Davidian and Giltinan (1995), Nonlinear Models for
 Repeated Measurement Data, chapter 8.
 """
 
@@ -45,6 +48,12 @@ class SimulatorModel:
         """Whether members' values are drawn directly: right where each member's data tell them apart."""
         per_member = np.mean(np.asarray(self.experiment.design.mask).sum(1))
         return bool(per_member >= 2 * len(self.members.populations))
+
+    @property
+    def shared(self) -> tuple[str, ...]:
+        """Names of the sampled values that all members share; they are correlated in the posterior."""
+        spreads = [f"{self.members.variable(name)}_spread" for name in self.members.populations]
+        return (*self.members.variables.values(), *spreads, *(f"{name}_noise" for name, _ in self._noises()))
 
     def __call__(self) -> None:
         """Declare priors, members and measurements to NumPyro."""

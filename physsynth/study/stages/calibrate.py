@@ -41,7 +41,7 @@ class Calibrate:
             draws=table.draws,
             warmup=table.warmup,
             chains=table.chains,
-            method=NoUTurn(table.target_acceptance),
+            method=NoUTurn(table.target_acceptance, model.shared),
         )
         write(job.folder / "calibration.nc", calibration.tree)
         typical = {name: _quantiles(values) for name, values in _typical(model, calibration.draws).items()}

@@ -1,0 +1,73 @@
+"""The one-compartment model against integration, limits and conservation."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import integrate
+
+import physsynth as ps
+from physsynth.core import rk4
+from physsynth.core.errors import ParameterError
+
+NAME = "pharmacokinetics/oral_one_compartment"
+P = {"absorption_rate": 1.5, "clearance": 2.8, "volume": 32.0}
+
+
+def test_closed_form_agrees_with_integration():
+    times = np.linspace(0.0, 24.0, 25)
+    sim = ps.simulator(NAME, doses=([0.0], [320.0]), times=times)
+
+    def flow(t, y):
+        return jnp.array([-1.5 * y[0], 1.5 * y[0] - 2.8 / 32.0 * y[1]])
+
+    path = rk4(flow, jnp.array([320.0, 0.0]), jnp.asarray(times), substeps=200)
+    np.testing.assert_allclose(sim(P)["concentration"], path[:, 1] / 32.0, atol=1e-9)
+
+
+def test_single_dose_peak_is_where_calculus_puts_it():
+    # t_max = ln(ka / k) / (ka - k), C_max = (D / V) (ka / k)^(-k / (ka - k))
+    k = 2.8 / 32.0
+    expected = 320.0 / 32.0 * (1.5 / k) ** (-k / (1.5 - k))
+    sim = ps.simulator(NAME, doses=([0.0], [320.0]), times=[0.0, 1.0])
+    np.testing.assert_allclose(sim(P)["peak_concentration"], expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("absorption", [2.8 / 32.0, 2.8 / 32.0 * (1 + 1e-9), 0.02])
+def test_equal_and_exchanged_rates(absorption):
+    # as ka -> k:  C = (D / V) k t exp(-k t), with its peak D / (V e) at 1 / k; flip-flop is allowed too
+    times = np.linspace(0.0, 200.0, 40_001)
+    sim = ps.simulator(NAME, doses=([0.0], [320.0]), times=times)
+    y = sim({**P, "absorption_rate": absorption})
+    np.testing.assert_allclose(y["peak_concentration"], y["concentration"].max(), rtol=1e-6)
+    if absorption > 0.05:
+        np.testing.assert_allclose(y["peak_concentration"], 10.0 / np.e, rtol=1e-6)
+
+
+def test_area_under_the_curve_is_dose_over_clearance():
+    times = np.linspace(0.0, 400.0, 40_001)
+    sim = ps.simulator(NAME, doses=([0.0, 12.0], [200.0, 120.0]), times=times)
+    area = integrate.simpson(np.asarray(sim(P)["concentration"]), x=times)
+    np.testing.assert_allclose(area, 320.0 / 2.8, rtol=1e-5)
+
+
+def test_the_peak_over_many_doses_is_the_limit_of_finer_grids():
+    doses = (np.arange(10) * 12.0, np.array([210.0, 210, 0, 420, 210, 210, 210, 0, 0, 210]))
+    sim = ps.simulator(NAME, doses=doses, times=np.linspace(0.0, 132.0, 20_001))
+    runs = ps.simulate(sim, 200, jax.random.key(1))
+    gap = runs["peak_concentration"] - runs["concentration"].max("time")
+    assert gap.min() >= -1e-12
+    assert gap.max() < 1e-3
+
+
+def test_limit_state_in_another_unit():
+    sim = ps.simulator(NAME)
+    g, same = (sim.limit_state("peak_above", threshold=t) for t in ("20 mg/L", "20 ug/mL"))
+    assert float(g(P)) == pytest.approx(float(same(P)), rel=1e-12)
+    assert float(g(P)) == pytest.approx(20.0 - float(sim(P)["peak_concentration"]))
+
+
+@pytest.mark.parametrize("doses", [([0.0, -1.0], [1.0, 1.0]), ([0.0], [-1.0]), ([], []), 3.0])
+def test_bad_doses(doses):
+    with pytest.raises(ParameterError, match="doses"):
+        ps.simulator(NAME, doses=doses)
