@@ -57,9 +57,8 @@ def _forecast(plan: Plan, target_cov: float) -> dict[str, float]:
     if not probability > 0:
         return {"montecarlo": 1.0, "importance": np.inf, "subset": 2.0}
     levels = max(1.0, -np.log10(probability))
-    wanted = plan.wanted(target_cov)
     return {
         "montecarlo": (1 / probability - 1) / target_cov**2,
-        "importance": np.inf if plan.doubts(int(min(wanted, 1e9))) else wanted,
+        "importance": plan.wanted(target_cov),
         "subset": 36 * levels * (0.9 * levels + 0.1) / target_cov**2,
     }

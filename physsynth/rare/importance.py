@@ -30,6 +30,7 @@ from physsynth.rare.scout import LOW_DIMENSION, Scouted, explored, scout
 
 UNCOVERED = 10.0
 BARREN = 2
+LOOK = 5000
 MANY = 8
 RAYS = 8
 
@@ -59,7 +60,7 @@ class Importance:
     rounds: int = 10
     least: int = 400
     recaptures: int = 3
-    generosity: float = 6.0
+    generosity: float = 2.0
 
     def run(self, evaluator: Evaluator, rng: np.random.Generator, target_cov: float) -> Estimate:
         """Estimate within the evaluator's budget."""
@@ -71,7 +72,7 @@ class Importance:
         plan = Plan.start(scout(evaluator, rng, self.look), evaluator.dimension)
         plan = self.adapt(plan, evaluator, rng, target_cov)
         for _ in range(self.recaptures):
-            if plan.complete:
+            if plan.settled(target_cov, evaluator.remaining):
                 break
             plan = self.adapt(plan.explored(evaluator, rng), evaluator, rng, target_cov)
         return plan
@@ -100,12 +101,12 @@ class Importance:
         n = max(wanted, self.least, min(evaluator.cost, self.generosity * wanted))
         n = int(min(n, evaluator.remaining))
         u, g, log_ratio = _draw(plan.mixture, evaluator, rng, n)
-        while (missing := _missing(g, log_ratio, plan.variance, target_cov)) and evaluator.remaining:
+        while (missing := _missing(g, log_ratio, plan.fitted_variance, target_cov)) and evaluator.remaining:
             more = _draw(plan.mixture, evaluator, rng, min(missing, evaluator.remaining))
             u, g, log_ratio = (np.concatenate(pair) for pair in zip((u, g, log_ratio), more, strict=True))
         weight = np.exp(-log_ratio) / max(len(g), 1)
-        spread = Weighted.of(np.where(g <= 0, np.exp(-log_ratio), 0.0)).at_least(plan.variance)
-        warnings = plan.doubts(len(g))
+        spread = Weighted.of(np.where(g <= 0, np.exp(-log_ratio), 0.0)).at_least(plan.fitted_variance)
+        warnings = plan.doubts(len(g), target_cov)
         return weighted_estimate(u, g, weight, spread, target_cov, warnings, plan.planes.points)
 
 
@@ -124,7 +125,7 @@ class Plan:
     log_drawn: np.ndarray
     fresh: bool = False
     barren: int = 0
-    missed: float = 0.0
+    foreseen: float = 0.0
     checks: int = 0
 
     @classmethod
@@ -153,21 +154,26 @@ class Plan:
         """Whether enough failing points stand behind the fit."""
         return self.effective > 50 + 10 * min(self.u.shape[1], LOW_DIMENSION)
 
-    @property
-    def complete(self) -> bool:
-        """Whether the last look for failing points that the mixture does not know found hardly any."""
-        if self.mixture is None or not self.probability > 0:
-            return True
-        checked = self.checks > 0 or (self.u.shape[1] <= LOW_DIMENSION and len(self.planes.bound) <= MANY)
-        return checked and self.missed < 0.03 and self.uncovered(self.found.latest) < 0.03
-
     @cached_property
-    def variance(self) -> float:
-        """Squared coefficient of variation of one draw of the mixture, from the failing points so far."""
+    def fitted_variance(self) -> float:
+        """Squared coefficient of variation of one draw of the mixture, from its own failing points."""
         if self.mixture is None or not len(self.weight):
             return np.inf
         second = self.weight @ np.exp(-self.mixture.log_ratio(self.u)) / self.probability**2
         return float(second - 1.0)
+
+    @property
+    def variance(self) -> float:
+        """The same, but not below what failing points found elsewhere foresaw."""
+        return max(self.fitted_variance, self.foreseen)
+
+    def settled(self, target_cov: float, remaining: int) -> bool:
+        """Whether another look for failing points would cost more than it can save, or help no more."""
+        if self.mixture is None or not self.probability > 0:
+            return True
+        if not self.checks:
+            return self.u.shape[1] <= LOW_DIMENSION and len(self.planes.bound) <= MANY
+        return not LOOK < self.wanted(target_cov) < 10 * remaining
 
     def hopeless(self, turn: int) -> bool:
         """Whether nothing was found to start from, or rounds went by without a failure."""
@@ -189,12 +195,21 @@ class Plan:
         ).refitted()
 
     def explored(self, evaluator: Evaluator, rng: np.random.Generator) -> Plan:
-        """Return the plan after one more subset run has looked for failing points."""
+        """Return the plan after one more subset run has looked for failing points.
+
+        The weights that the present mixture would give them, E[w / p | failure] = 1 + variance, tell
+        how well it does on points that it was not fitted to.
+        """
         found = explored(replace(self.found, planes=self.planes), evaluator, rng)
-        missed = self.uncovered(found.latest)
-        return replace(
-            self, found=found, planes=found.planes, missed=missed, checks=self.checks + 1, barren=0
-        ).refitted()
+        plan = replace(self, found=found, planes=found.planes, checks=self.checks + 1, barren=0)
+        if self.checks or evaluator.dimension > LOW_DIMENSION:
+            plan = replace(plan, foreseen=self._foresee(found.latest))
+        return plan.refitted()
+
+    def _foresee(self, u):
+        """Return the mean excess weight of failing points, without the top hundredth: they are correlated."""
+        cover = np.sort(self.cover(u))
+        return float(np.mean(cover[: max(1, int(0.99 * len(cover)))])) - 1.0 if len(cover) else 0.0
 
     def refitted(self) -> Plan:
         """Return the plan with its mixture fitted to its own failing points and, while few, the scout's."""
@@ -220,27 +235,14 @@ class Plan:
         return replace(self, planes=planes, fresh=True, barren=0).refitted()
 
     def cover(self, u: np.ndarray) -> np.ndarray:
-        """Return the weight that a draw at each point would have, in units of what a failing draw has."""
+        """Return the weight that a draw at each point would have, in units of the probability."""
         if self.mixture is None or not len(u) or not self.probability > 0:
             return np.zeros(len(u))
-        return np.exp(-self.mixture.log_ratio(u)) / (self.probability * (1.0 + max(self.variance, 0.0)))
+        return np.exp(-self.mixture.log_ratio(u)) / self.probability
 
-    def uncovered(self, u: np.ndarray) -> float:
-        """Return the share of failing points that the mixture would give a very large weight."""
-        return float(np.mean(self.cover(u) > 3 * UNCOVERED)) if len(u) else 0.0
-
-    def doubts(self, n: int) -> list[str]:
-        """Return what speaks against an estimate from `n` draws.
-
-        Failing points were seen where so few draws fall that their part cannot have been measured.
-        """
-        cover = self.cover(self.found.population)
-        if not len(cover):
-            return []
-        far = cover > UNCOVERED
-        share = cover * (1.0 + max(self.variance, 0.0))
-        hits = n * np.sum(1.0 / share[far]) / len(cover)
-        if self.missed > 0.1 or (np.mean(far) > 0.05 and hits < 20):
+    def doubts(self, n: int, target_cov: float) -> list[str]:
+        """Return what speaks against an estimate from `n` draws: failing points that these would hardly hit."""
+        if self.foreseen / max(n, 1) > (2 * target_cov) ** 2:
             return [
                 "failing points were seen where the importance density hardly samples: modes may be missing"
             ]
@@ -249,7 +251,9 @@ class Plan:
     def _badly_covered(self):
         """Return a few failing points whose weight is large beside the probability, heaviest first."""
         seen = np.concatenate([self.u, self.found.population])
-        cover = self.cover(seen)
+        if not self.probability > 0:
+            return seen[:0]
+        cover = self.cover(seen) / (1.0 + max(self.fitted_variance, 0.0))
         heavy = np.argsort(-cover, kind="stable")
         most = 4 if seen.shape[1] <= LOW_DIMENSION else 16
         return diverse(seen[heavy[cover[heavy] > UNCOVERED][:200]], most)

@@ -155,6 +155,7 @@ def informed_subspace(u: Float[np.ndarray, "n d"], weight=None, most: int = 6) -
     values, vectors = np.linalg.eigh((u * weight[:, None]).T @ u)
     noise = np.sqrt(CORRELATED * d * np.sum(weight**2))
     wide = np.flatnonzero(values > 1.3 * (1 + noise) ** 2)[::-1][:most]
-    narrow = np.flatnonzero(values < 0.6 * max(1 - noise, 0.0) ** 2)[:2]
-    out = np.concatenate([wide, narrow])
+    narrow = [i for i in (0, 1) if values[i + 1] > 1e-3 and values[i] < 0.6 * values[i + 1]]
+    narrow = list(range(max(narrow) + 1)) if narrow else []
+    out = np.concatenate([wide, np.array(narrow, int)])
     return vectors[:, out if len(out) else [d - 1]]
