@@ -50,6 +50,8 @@ def main() -> None:
         row = measure(PROBLEMS[name], options)
         rows.append(row)
         print(line(row), flush=True)
+        for peer, numbers in row.get("peers", {}).items():
+            print(peer_line(peer, numbers), flush=True)
     pooled = pool(rows)
     print(json.dumps(pooled, indent=1))
     RESULTS.mkdir(exist_ok=True)
@@ -69,6 +71,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--max-calls", type=int, default=100_000)
     parser.add_argument("--black-box", action="store_true", help="never differentiate")
     parser.add_argument("--rotate", action="store_true", help="turn the axes at random")
+    parser.add_argument(
+        "--peers", type=int, default=0, metavar="SEEDS", help="run OpenTURNS with so many seeds"
+    )
     parser.add_argument("--out", default="rare")
     return parser.parse_args()
 
@@ -78,7 +83,12 @@ def measure(problem: Problem, options: argparse.Namespace) -> dict:
     start = time.perf_counter()
     g, space = limit_state(problem, options.rotate), ps.ParameterSpace.standard_normal(problem.dimension)
     runs = [one(g, space, seed, options) for seed in range(options.seeds)]
-    return {**summary(problem, runs), "seconds": time.perf_counter() - start}
+    row = {**summary(problem, runs), "seconds": time.perf_counter() - start}
+    if options.peers:
+        from rare_peers import peers
+
+        row["peers"] = peers(g, problem.dimension, problem.probability, options.peers)
+    return row
 
 
 def limit_state(problem: Problem, rotate: bool):
@@ -144,6 +154,14 @@ def line(row: dict) -> str:
     )
 
 
+def peer_line(peer: str, row: dict) -> str:
+    """Return one peer's best row as text."""
+    return (
+        f"  {peer:16s} n={row['size']:<12d} {row['bias']:+7.1%} {row['rmse']:6.1%} {row['coverage']:6.1%} "
+        f"{'':12s} {row['cost']:8.0f} {row['n_eq']:9.0f}"
+    )
+
+
 def pool(rows: list[dict]) -> dict:
     """Return the numbers over all problems, and apart for up to and above 20 dimensions."""
     groups = {"all": rows, "d <= 20": [r for r in rows if r["dimension"] <= 20]}
@@ -154,7 +172,8 @@ def pool(rows: list[dict]) -> dict:
             "coverage": float(np.mean([r["coverage"] for r in group])),
             "worst_coverage": min(group, key=lambda r: r["coverage"])["problem"],
             "least_coverage": min(r["coverage"] for r in group),
-            "n_eq_geometric_mean": float(np.exp(np.mean([np.log(max(r["n_eq"], 1e-9)) for r in group]))),
+            "n_eq_geometric_mean": _geometric_mean([r["n_eq"] for r in group]),
+            "peers": _peer_means(group),
             "bias_beyond_10_percent": [r["problem"] for r in group if abs(r["bias"]) > 0.1],
         }
         for name, group in groups.items()
@@ -162,9 +181,30 @@ def pool(rows: list[dict]) -> dict:
     }
 
 
+def _peer_means(group):
+    """Return each peer's geometric mean of N_eq, that of the best peer per problem, and pooled coverage."""
+    rows = [r["peers"] for r in group if "peers" in r]
+    means = {}
+    for peer in sorted({name for row in rows for name in row}):
+        own = [row[peer] for row in rows if peer in row]
+        coverage = float(np.mean([numbers["coverage"] for numbers in own]))
+        means[peer] = {"n_eq": _geometric_mean([numbers["n_eq"] for numbers in own]), "coverage": coverage}
+    if rows:
+        means["best per problem"] = {
+            "n_eq": _geometric_mean([min(p["n_eq"] for p in r.values()) for r in rows])
+        }
+    return means
+
+
+def _geometric_mean(values):
+    return float(np.exp(np.mean(np.log(np.maximum(values, 1e-9)))))
+
+
 def versions() -> dict:
     """Return the versions behind the numbers."""
-    return {p: importlib.metadata.version(p) for p in ("jax", "numpy", "scipy", "numpyro")} | {
+    known = {d.name.lower(): d.version for d in importlib.metadata.distributions()}
+    packages = ("jax", "numpy", "scipy", "numpyro", "openturns")
+    return {name: known[name] for name in packages if name in known} | {
         "physsynth": ps.__version__,
         "python": platform.python_version(),
     }

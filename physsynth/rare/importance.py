@@ -241,7 +241,7 @@ class Plan:
         return np.exp(-self.mixture.log_ratio(u)) / self.probability
 
     def doubts(self, n: int, target_cov: float) -> list[str]:
-        """Return what speaks against an estimate from `n` draws: failing points that these would hardly hit."""
+        """Return what speaks against an estimate from `n` draws: failing points hardly ever hit."""
         if self.foreseen / max(n, 1) > (2 * target_cov) ** 2:
             return [
                 "failing points were seen where the importance density hardly samples: modes may be missing"
