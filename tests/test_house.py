@@ -6,9 +6,12 @@ import sys
 import time
 from pathlib import Path
 
+import jax.numpy as jnp
 import pytest
+from jaxtyping import TypeCheckError
 
 import physsynth as ps
+from physsynth.core import rk4
 
 ROOT = Path(__file__).parent.parent
 ROOMS = {"pinn", "rare", "calibrate", "require", "evaluate", "release"}
@@ -73,3 +76,8 @@ def test_import_changes_no_global_state_of_jax():
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_annotated_shapes_are_checked():
+    with pytest.raises(TypeCheckError, match="times"):
+        rk4(lambda t, y: -y, jnp.asarray(1.0), jnp.zeros((2, 2)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 import jax
 import numpy as np
@@ -26,7 +26,6 @@ _STATS = {
 }
 
 
-@runtime_checkable
 class Sampler(Protocol):
     """Draws chains from a model: returns site values and statistics, both shaped (chain, draw, ...)."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 import jax
 import jax.numpy as jnp
@@ -22,7 +22,6 @@ def finite(outputs: Batch) -> jax.Array:
     return jnp.all(jnp.stack(checks), axis=0)
 
 
-@runtime_checkable
 class FailurePolicy(Protocol):
     """What happens to failed scenarios of a batch."""
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 import physsynth
 from physsynth.core.checks import Check
@@ -61,7 +61,6 @@ class Outcome:
         return all(check.passed for check in self.checks)
 
 
-@runtime_checkable
 class Watcher(Protocol):
     """Is told how a run goes."""
 

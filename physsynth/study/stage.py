@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 import jax
 
@@ -77,7 +77,6 @@ class Job:
         return {str(name): values.values for name, values in stacked.data_vars.items()}
 
 
-@runtime_checkable
 class Stage(Protocol):
     """One step of the chain. A new one is a file beside the others and a line in `STAGES`."""
 

@@ -1,0 +1,34 @@
+"""The studies of experiments/ on settings that take seconds."""
+
+import re
+import shutil
+from pathlib import Path
+
+EXPERIMENTS = Path(__file__).parent.parent.parent / "experiments"
+SMALL = {
+    "warmup": 150,
+    "draws": 150,
+    "chains": 2,
+    "target_cov": 0.2,
+    "max_calls": 5000,
+    "scenarios": 50,
+    "replicates": 2,
+    "max_n": 16,
+}
+
+
+def small_study(name: str, folder: Path) -> Path:
+    """Copy a study and its data, with settings that take seconds."""
+    shutil.copytree(EXPERIMENTS / "data", folder / "data", dirs_exist_ok=True)
+    text = (EXPERIMENTS / f"{name}.toml").read_text()
+    head, _, rest = text.partition("[require]")
+    for key, value in SMALL.items():
+        head = re.sub(rf"^{key} = .*$", f"{key} = {value}", head, flags=re.MULTILINE)
+    if "[calibrate]\n" not in head:
+        lines = "\n".join(f"{key} = {SMALL[key]}" for key in ("warmup", "draws", "chains"))
+        head = head.replace("[calibrate.parameters]", f"[calibrate]\n{lines}\n\n[calibrate.parameters]")
+    rest = re.sub(r"^replicates = .*\n", "", rest, flags=re.MULTILINE)
+    rest = rest.replace("factor = 3", f"factor = 3\nreplicates = 20\nmax_n = {SMALL['max_n']}")
+    path = folder / f"{name}.toml"
+    path.write_text(f"{head}[require]{rest}")
+    return path
