@@ -9,11 +9,13 @@ data worth a Fisher information H = L L' (singular where they leave a direction 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.tree_util import Partial
 from jaxtyping import Array, Float
 
 from physsynth.core.errors import ParameterError
@@ -74,22 +76,23 @@ def _log_normal(matrix, rest):
     return -0.5 * (total + jnp.log(determinant))
 
 
-def check_information(name: str, information: Information, locations: Float[Array, "draw k"]) -> None:
-    """Evaluate an information function at a few draws before anything is compiled around it.
+def information_at(
+    name: str, information: Information, psi: Float[Array, "member k"], key: jax.Array
+) -> Float[np.ndarray, "member k k"]:
+    """Evaluate an information function for members with the given parameters.
 
     Raises
     ------
     ParameterError
-        If it is not (k, k), finite, symmetric and positive semidefinite there.
+        If it is not (k, k), finite, symmetric and positive semidefinite everywhere.
     """
-    k = locations.shape[1]
-    keys = jax.random.split(jax.random.key(0), 4)
-    matrices = np.asarray(jax.jit(jax.vmap(information))(locations[:4], keys))
-    if matrices.shape != (4, k, k):
+    k = psi.shape[1]
+    matrices = np.asarray(_evaluate(as_partial(information), psi, jax.random.split(key, len(psi))), float)
+    if matrices.shape[1:] != (k, k):
         raise ParameterError(
             "information of the wrong shape", key=name, wanted=f"({k}, {k})", got=matrices.shape[1:]
         )
-    size = np.abs(matrices).max()
+    size = np.abs(matrices).max(initial=0.0)
     least = np.linalg.eigvalsh(matrices).min() if np.isfinite(size) else -np.inf
     if not np.allclose(matrices, matrices.transpose(0, 2, 1), atol=1e-4 * size) or least < -1e-4 * size:
         raise ParameterError(
@@ -98,3 +101,15 @@ def check_information(name: str, information: Information, locations: Float[Arra
             wanted="a finite, symmetric, positive semidefinite matrix",
             got=matrices[0].tolist(),
         )
+    return matrices
+
+
+def as_partial(information: Information) -> Partial:
+    """Return the function as a pytree: its arrays, if it is a Partial, are data and not code."""
+    return information if isinstance(information, Partial) else Partial(information)
+
+
+# Run once for each design: compiling with full optimisation would cost more than it saves.
+@partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+def _evaluate(information, psi, keys):
+    return jax.vmap(information)(psi, keys)

@@ -25,11 +25,12 @@ from physsynth.core.errors import ParameterError
 from physsynth.require import arguments
 from physsynth.require.draws import Reader, Theta, flatten, pilot_checks
 from physsynth.require.engine import grow, resample, sizes, truth_and_others
-from physsynth.require.members import Information, check_information, imagine, log_likelihood
+from physsynth.require.members import Information, as_partial, imagine, log_likelihood
 from physsynth.require.outcome import Aim, Futures, forecast, met, needs_pilot, planning_size
 from physsynth.require.requirement import Question, Requirement
 from physsynth.require.worth import DRAWS, Screen, member_information, worth
 
+PLANNED = "as planned"
 PARTS = ("location", "log_spread", "other")
 ASSUMPTIONS = (
     "the posterior in hand is right: its model describes the members, and its draws have converged",
@@ -100,7 +101,8 @@ def population(
         log of their standard deviations; optionally "other" (S, m), what members do not inform.
     information : callable
         ``information(psi, key)`` -> (k, k), positive semidefinite: Fisher information about psi in one
-        new member's data when psi is its parameter; it draws the member's condition with the key.
+        new member's data when psi is its parameter; it draws the member's condition with the key. Ways
+        that differ in arrays alone share compiled code as ``jax.tree_util.Partial(function, arrays)``.
     log_quantity : callable
         From a dict with one draw of the above, to the log of the quantity.
     factor : float
@@ -150,23 +152,24 @@ def population(
     checks = pilot_checks(rows[:, :k])
     if not all(check.passed for check in checks):
         return needs_pilot(question, checks)
-    for name, way in {"information": information, **(designs or {})}.items():
-        check_information(name, way, jnp.asarray(rows[:, :k]))
     read = Reader(log_quantity, layout)
     values = _checked(np.asarray(_values(read, rows), float))
     present = _present_width(values, interval)
     aim = Aim(question, "log ratio of the interval's ends", present, math.log(factor), assurance, math.exp)
     if present <= aim.target:
         return met(aim, ASSUMPTIONS[:1], checks)
+    core = jnp.asarray(rows[:DRAWS, : 2 * k])
+    planned = member_information("information", information, core, key)
+    others = {name: member_information(name, way, core, key) for name, way in (designs or {}).items()}
     shape = _Shape(replicates, min(particles, len(rows) - 1), evaluations, sizes(max_n))
-    paths = _futures(information, read, shape, interval, key, _set_aside(rows, k), aim.target)
+    paths = _futures(as_partial(information), read, shape, interval, key, _set_aside(rows, k), aim.target)
     futures = Futures(np.asarray(paths.widths, float), np.asarray(paths.least_size, float), shape.grid)
-    screen, core = Screen.of(rows, values), jnp.asarray(rows[:DRAWS, : 2 * k])
-    left = screen.share_left(np.asarray(member_information(information, core, key), float))
-    need = forecast(aim, futures, present * math.sqrt(left), ASSUMPTIONS, checks)
+    screen = Screen.of(rows, values)
+    floor = present * math.sqrt(screen.share_left(planned))
+    need = forecast(aim, futures, floor, ASSUMPTIONS, checks)
     if not designs:
         return need
-    table = worth(screen, core, information, designs, planning_size(need, max_n), key)
+    table = worth(screen, {PLANNED: planned, **others}, planning_size(need, max_n))
     return replace(need, where=table)
 
 
@@ -241,7 +244,7 @@ def _set_aside(rows, k):
     return _Draws(*(jnp.asarray(part) for part in (core, slope, other - core @ slope)))
 
 
-@partial(jax.jit, static_argnames=("information", "read", "shape", "interval"))
+@partial(jax.jit, static_argnames=("read", "shape", "interval"))
 def _futures(information, read, shape, interval, key, draws, target):
     """Return the paths of imagined futures, one a replicate."""
 

@@ -16,9 +16,8 @@ normal about its mean and covariance); Mentre, Mallet and Baccar (1997), Biometr
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -26,6 +25,8 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Array, Float
 from scipy import optimize
+
+from physsynth.require.members import Information, information_at
 
 DRAWS = 512
 _MOST = 1e12
@@ -82,40 +83,26 @@ class Screen:
         return math.expm1(excess.root)
 
 
-def worth(
-    screen: Screen,
-    core: Float[Array, "draw core"],
-    information: Callable,
-    designs: Mapping[str, Callable],
-    n: float,
-    key: jax.Array,
-) -> xr.Dataset:
-    """Compare ways of measuring new members with the present one.
+def worth(screen: Screen, matrices: Mapping[str, Float[np.ndarray, "c c"]], n: float) -> xr.Dataset:
+    """Compare ways of measuring new members with the first of them.
 
     Parameters
     ----------
     screen : Screen
-    core : array (draw, 2 k)
-        Posterior draws of (mu, log_spread).
-    information : callable
-        Of the present way, see `population`.
-    designs : mapping of str to callable
-        The other ways by name, each an information function.
+    matrices : mapping of str to array
+        `member_information` of each way by name, the planned one first.
     n : float
         Number of members at which they are compared.
-    key : jax.Array
 
     Returns
     -------
     xr.Dataset
-        Over ``condition`` ("as planned" first): sd of the log quantity after n members, its variance
-        relative to the present way, members of that way that do as much as n of the present one, and
-        how many more than n these are.
+        Over ``condition``: sd of the log quantity after n members, its variance relative to the planned
+        way, members of that way that do as much as n of the planned one, and how many more than n
+        these are.
     """
-    ways = {"as planned": information, **designs}
-    matrices = [np.asarray(member_information(way, core, key), float) for way in ways.values()]
-    variances = np.array([screen.variance(matrix, n) for matrix in matrices])
-    equivalent = np.array([screen.members(matrix, variances[0]) for matrix in matrices])
+    variances = np.array([screen.variance(matrix, n) for matrix in matrices.values()])
+    equivalent = np.array([screen.members(matrix, variances[0]) for matrix in matrices.values()])
     columns = {
         "sd": (np.sqrt(variances), f"sd of the log quantity after {n:.0f} members"),
         "variance_ratio": (variances / variances[0], "variance relative to members measured as planned"),
@@ -127,22 +114,37 @@ def worth(
             name: ("condition", value, {"units": "1", "long_name": text})
             for name, (value, text) in columns.items()
         },
-        {"condition": list(ways)},
+        {"condition": list(matrices)},
         {"compared_at": n},
     )
 
 
-@partial(jax.jit, static_argnames="information")
 def member_information(
-    information: Callable, core: Float[Array, "draw core"], key: jax.Array
-) -> Float[Array, "core core"]:
-    """Return the expected information of one new member about (mu, log_spread), over the posterior."""
+    name: str, information: Information, core: Float[Array, "draw core"], key: jax.Array
+) -> Float[np.ndarray, "core core"]:
+    """Return the expected information of one new member about (mu, log_spread), over the posterior.
+
+    Raises
+    ------
+    ParameterError
+        If the function's values are no Fisher information; it is called `name` there.
+    """
     spread, condition = jax.random.split(key)
+    psi = _new_members(core, spread)
+    matrices = information_at(name, information, psi, condition)
+    return np.asarray(_expected(jnp.asarray(matrices, core.dtype), core), float)
+
+
+@jax.jit
+def _new_members(core, key):
     k = core.shape[1] // 2
-    sd = jnp.exp(core[:, k:])
-    psi = core[:, :k] + sd * jax.random.normal(spread, sd.shape, core.dtype)
-    matrices = jax.vmap(information)(psi, jax.random.split(condition, len(core)))
-    return jnp.mean(jax.vmap(_about_population)(matrices, sd), axis=0)
+    return core[:, :k] + jnp.exp(core[:, k:]) * jax.random.normal(key, (len(core), k), core.dtype)
+
+
+@jax.jit
+def _expected(matrices, core):
+    spread = jnp.exp(core[:, core.shape[1] // 2 :])
+    return jnp.mean(jax.vmap(_about_population)(matrices, spread), axis=0)
 
 
 def _about_population(matrix, sd):

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.tree_util import Partial
 
 from physsynth.require.members import log_likelihood
 from physsynth.require.worth import Screen, member_information, worth
@@ -11,6 +12,10 @@ from physsynth.require.worth import Screen, member_information, worth
 
 def measured_with_sd(sd):
     return lambda psi, key: jnp.eye(1) / sd**2
+
+
+def nothing(psi, key):
+    return jnp.zeros((1, 1))
 
 
 def test_variance_is_the_conjugate_normal_one():
@@ -43,7 +48,7 @@ def test_information_is_the_likelihoods_own():
     noise = jax.random.normal(jax.random.key(0), (8000, 2))
     z = root.T @ core[:2] + noise @ jnp.linalg.cholesky(marginal).T
     observed = -jnp.mean(jax.jit(jax.vmap(jax.hessian(one, argnums=1), (0, None)))(z, core), axis=0)
-    expected = member_information(lambda psi, key: root @ root.T, core[None], jax.random.key(1))
+    expected = member_information("H", lambda psi, key: root @ root.T, core[None], jax.random.key(1))
     np.testing.assert_allclose(observed, expected, atol=0.05 * float(jnp.max(expected)))
 
 
@@ -51,9 +56,11 @@ def test_worth_counts_members_exactly():
     """Noise variance 3 on top of spread 1: four times as many members as measured exactly."""
     draws = np.random.default_rng(0).normal(size=(500, 2)) * [0.3, 0.0]
     screen = Screen.of(draws, draws[:, 0])
-    designs = {"noisy": measured_with_sd(np.sqrt(3.0)), "useless": lambda psi, key: jnp.zeros((1, 1))}
-    table = worth(screen, jnp.asarray(draws), measured_with_sd(1e-6), designs, 50.0, jax.random.key(0))
-    assert table["condition"].values.tolist() == ["as planned", "noisy", "useless"]
+    ways = {"exact": measured_with_sd(1e-6), "noisy": measured_with_sd(3**0.5), "useless": nothing}
+    core, key = jnp.asarray(draws), jax.random.key(0)
+    matrices = {name: member_information(name, way, core, key) for name, way in ways.items()}
+    table = worth(screen, matrices, 50.0)
+    assert table["condition"].values.tolist() == list(ways)
     np.testing.assert_allclose(table["equivalent"], [50.0, 200.0, np.inf], rtol=1e-6)
     np.testing.assert_allclose(table["extra"], [0.0, 150.0, np.inf], atol=1e-3)
     assert table["variance_ratio"][2] > 1
@@ -62,3 +69,18 @@ def test_worth_counts_members_exactly():
 def test_what_members_do_not_inform_stays():
     screen = Screen(np.diag([1.0, 2.0]), np.array([1.0, 0.5]))
     assert screen.share_left(np.array([[5.0]])) == pytest.approx(1.0 / 2.0, rel=1e-9)
+
+
+def test_ways_that_differ_in_arrays_alone_are_compiled_once():
+    traced = []
+
+    def measured(sd, psi, key):
+        traced.append(sd)
+        return jnp.eye(1) / sd**2
+
+    core = jnp.zeros((20, 2))
+    for sd in (1.0, 2.0, 3.0):
+        way = Partial(measured, jnp.asarray(sd))
+        matrix = member_information("way", way, core, jax.random.key(0))
+        assert matrix[0, 0] == pytest.approx(1 / (1 + sd**2))
+    assert len(traced) == 1
