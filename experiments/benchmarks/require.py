@@ -3,8 +3,9 @@
     python experiments/benchmarks/require.py [--replications 200] [--only CASE ...]
 
 Every case draws a pilot from a known truth, computes the posterior in closed form, forecasts how many
-more members are needed, and then collects members one by one until the target is met. Priors are the
-right Haar priors, for which the coverage of predictions is the nominal one at every truth.
+more are needed, and then collects one by one until the target is met. Priors are the right Haar priors,
+for which the coverage of predictions is the nominal one at every truth; for the Bernoulli rate, which
+has none, the truth is drawn from the prior.
 
 It prints, and writes next to this file under results/: the share of replications in which the actual
 number lay in the forecast 90 % interval, and in which it did not exceed the number to plan with at
@@ -30,10 +31,11 @@ import numpy as np
 from scipy import stats
 
 import physsynth
-from physsynth.require import Requirement, population
+from physsynth.require import Bernoulli, Requirement, population, precision
 
 RESULTS = Path(__file__).parent / "results"
 ASSURANCE = 0.8
+FUTURES = 100
 
 
 @dataclass(frozen=True)
@@ -128,20 +130,69 @@ def of_population(name, pilot, wanted, log_quantity, width, spread, max_n: int =
         rng = np.random.default_rng(seed)
         members = rng.standard_normal(pilot + max_n)
         draws = normal_posterior(members[:pilot], rng, 4000)
-        need = population(
-            draws, exact, log_quantity, math.exp(target), jax.random.key(seed), ASSURANCE, max_n=max_n
-        )
+        asked = (draws, exact, log_quantity, math.exp(target), jax.random.key(seed), ASSURANCE)
+        need = population(*asked, max_n=max_n, replicates=FUTURES)
         widths = width(members, np.arange(pilot, pilot + max_n + 1))
-        met = widths <= target
-        return need, float(np.argmax(met)) if met.any() else math.inf
+        return need, first(widths <= target)
 
-    return Case(f"{name}, pilot {pilot}", run)
+    return Case(f"population: {name}, pilot {pilot}", run)
+
+
+def first(met: np.ndarray) -> float:
+    """Return how many more it took, inf if they did not suffice."""
+    return float(np.argmax(met)) if met.any() else math.inf
+
+
+def response(theta, condition=None):
+    """The only unknown that is measured."""
+    return theta["mean"]
+
+
+def scatter(theta, condition):
+    """The unknown sd of one measurement."""
+    return theta["sd"]
+
+
+def normal_mean(pilot: int, wanted: float, max_n: int = 512) -> Case:
+    """A normal mean with unknown sd; its posterior sd is that of a t distribution."""
+    target = 1 / math.sqrt(wanted + pilot)
+
+    def run(seed):
+        rng = np.random.default_rng(seed)
+        measured = rng.standard_normal(pilot + max_n)
+        drawn = normal_posterior(measured[:pilot], rng, 4000)
+        draws = {"mean": drawn["location"][:, 0], "sd": np.exp(drawn["log_spread"][:, 0])}
+        asked = (draws, response, response, scatter, [0.0], target, jax.random.key(seed), ASSURANCE)
+        need = precision(*asked, max_n=max_n, replicates=FUTURES)
+        n = np.arange(pilot, pilot + max_n + 1)
+        scale = mean_width(measured, n) / mean_factor(n) / np.sqrt(n)
+        return need, first(scale * np.sqrt((n - 1) / (n - 3)) <= target)
+
+    return Case(f"precision: normal mean, unknown sd, pilot {pilot}", run)
+
+
+def bernoulli_rate(pilot: int, target: float, max_n: int = 512) -> Case:
+    """A rate drawn from Beta(2, 18); its posterior stays a Beta."""
+
+    def run(seed):
+        rng = np.random.default_rng(seed)
+        seen = np.cumsum(rng.random(pilot + max_n) < rng.beta(2, 18))
+        n = np.arange(pilot, pilot + max_n + 1)
+        a, b = 2 + seen[n - 1], 18 + n - seen[n - 1]
+        draws = {"mean": rng.beta(a[0], b[0], 4000)}
+        asked = (draws, response, response, Bernoulli(), [0.0], target, jax.random.key(seed), ASSURANCE)
+        need = precision(*asked, max_n=max_n, replicates=FUTURES)
+        return need, first(np.sqrt(a * b / (a + b) ** 2 / (a + b + 1)) <= target)
+
+    return Case(f"precision: Bernoulli rate, pilot {pilot}", run)
 
 
 TAIL_SPREAD = math.sqrt(1 + 1.96**2 / 2)
 CASES = [
     *(of_population("mean, unknown spread", pilot, 60, mean, mean_width, 1.0) for pilot in (5, 10, 20)),
     of_population("tail, unknown spread", 10, 60, tail, tail_width, TAIL_SPREAD),
+    normal_mean(10, 60),
+    bernoulli_rate(20, 0.025),
 ]
 
 
