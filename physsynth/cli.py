@@ -111,11 +111,11 @@ def verify(release: Annotated[Path, typer.Argument(help="Folder of the release."
 
 @app.command()
 def init(name: Annotated[str, typer.Argument(help="Name of the new study.")]) -> None:
-    """Write a new study file from a template, with its data, ready to run."""
+    """Write a new study file from a template, ready to run."""
     from physsynth.study.template import write_template
 
-    for path in write_template(name, Path.cwd()):
-        print(path)
+    path = write_template(name, Path.cwd())
+    print(f"{path}\nrun it with: physsynth run {path.name}")
 
 
 @require_app.command()

@@ -1,0 +1,86 @@
+"""Predictive checks and laws on cases whose outcome is known."""
+
+import jax
+import numpy as np
+import pytest
+import xarray as xr
+
+import physsynth as ps
+from physsynth.core.errors import DataError
+
+
+def _arrays(real, replicates):
+    return xr.DataArray(real, dims="observation"), xr.DataArray(replicates, dims=("replicate", "observation"))
+
+
+def test_the_right_model_is_covered_at_the_nominal_rate():
+    rng = np.random.default_rng(0)
+    found = ps.evaluate.fidelity(*_arrays(rng.normal(size=2000), rng.normal(size=(1000, 2000))))
+    for level in (0.5, 0.9):
+        share = float(found.coverage["share"].sel(level=level))
+        # four binomial standard errors
+        assert abs(share - level) < 4 * np.sqrt(level * (1 - level) / 2000)
+    quantiles = np.sort(found.dataset["quantile"].values)
+    # Kolmogorov-Smirnov at 0.1 %: 1.95 / sqrt(n)
+    assert np.abs(quantiles - (np.arange(2000) + 0.5) / 2000).max() < 1.95 / np.sqrt(2000)
+    assert all(check.passed for check in found.checks())
+
+
+def test_a_model_without_enough_variation_fails():
+    rng = np.random.default_rng(1)
+    found = ps.evaluate.fidelity(*_arrays(rng.normal(scale=2.0, size=500), rng.normal(size=(1000, 500))))
+    assert not any(check.passed for check in found.checks())
+
+
+def test_the_interval_of_the_coverage_holds_for_members_that_hang_together():
+    """200 data sets of 20 members with 10 measurements each; measurements of a member move together."""
+    rng = np.random.default_rng(2)
+    held, n = 0, 200
+    for _ in range(n):
+        shared = rng.normal(size=(20, 1)) * np.sqrt(0.8)
+        real = (shared + rng.normal(size=(20, 10)) * np.sqrt(0.2)).ravel()
+        replicates = rng.normal(size=(400, 200))
+        found = ps.evaluate.fidelity(*_arrays(real, replicates), groups=np.repeat(np.arange(20), 10))
+        row = found.coverage.sel(level=0.5)
+        held += bool(row["low"] <= 0.5 <= row["high"])
+    # nominal 95 %, three binomial standard errors and 2 % for twenty members
+    assert held / n > 0.95 - 0.02 - 3 * np.sqrt(0.95 * 0.05 / n)
+
+
+def test_refusals():
+    with pytest.raises(DataError, match="do not match"):
+        ps.evaluate.fidelity(*_arrays(np.zeros(3), np.zeros((5, 4))))
+    with pytest.raises(DataError, match="not finite"):
+        ps.evaluate.fidelity(*_arrays(np.array([np.nan]), np.zeros((5, 1))))
+
+
+@pytest.fixture(scope="module")
+def runs():
+    return ps.simulate(ps.simulator("driving/braking"), 64, jax.random.key(0))
+
+
+def test_a_scenario_that_breaks_a_law_is_found(runs):
+    sim = ps.simulator("driving/braking")
+    tampered = runs.copy(deep=True)
+    tampered["stopping_distance"].values[5] *= 1.01
+    found = ps.evaluate.plausibility(sim, tampered)
+    broken = ~found.dataset["held"].values.all(axis=1)
+    assert np.flatnonzero(broken).tolist() == [5]
+    assert found.residual.values[5] > 1.0
+    assert not all(check.passed for check in found.checks())
+
+
+def test_a_scenario_that_failed_is_not_held(runs):
+    tampered = runs.copy(deep=True)
+    tampered["stopping_distance"].values[3] = np.nan
+    assert (
+        not ps.evaluate.plausibility(ps.simulator("driving/braking"), tampered)
+        .dataset["held"]
+        .values[3]
+        .all()
+    )
+
+
+def test_a_missing_variable_is_named(runs):
+    with pytest.raises(DataError, match="speed"):
+        ps.evaluate.plausibility(ps.simulator("driving/braking"), runs.drop_vars("speed"))
