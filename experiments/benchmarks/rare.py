@@ -52,10 +52,14 @@ def main() -> None:
         print(line(row), flush=True)
         for peer, numbers in row.get("peers", {}).items():
             print(peer_line(peer, numbers), flush=True)
-    pooled = pool(rows)
-    print(json.dumps(pooled, indent=1))
+        write(rows, options)
+    print(json.dumps(pool(rows), indent=1))
+
+
+def write(rows: list[dict], options: argparse.Namespace) -> None:
+    """Write the table so far."""
+    content = {"versions": versions(), "options": vars(options), "pooled": pool(rows), "problems": rows}
     RESULTS.mkdir(exist_ok=True)
-    content = {"versions": versions(), "options": vars(options), "pooled": pooled, "problems": rows}
     (RESULTS / f"{options.out}.json").write_text(json.dumps(content, indent=1, default=float) + "\n")
 
 

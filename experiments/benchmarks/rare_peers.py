@@ -17,6 +17,7 @@ from physsynth.rare.evaluator import Evaluator
 
 SIZES = {"subset": (1000, 4000), "nais": (500, 2000), "cross entropy": (1000, 4000), "form": (500, 2000)}
 LOW_DIMENSION = 20
+ot.Log.Show(ot.Log.NONE)
 ENOUGH = 10**9
 
 

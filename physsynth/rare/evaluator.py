@@ -1,7 +1,7 @@
 """The limit state as a function of standard normals, in batches, with its calls counted.
 
-g(u) = limit_state(x(u)), u ~ N(0, I). Batches are padded to one fixed shape, so that a limit state
-is compiled once (twice with gradients), however the number of points varies.
+g(u) = limit_state(x(u)), u ~ N(0, I). Batches are padded to fixed shapes, one for many points and one
+for a few, so that nothing is compiled again when the number of points varies.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from physsynth.core.errors import ParameterError
 from physsynth.core.space import ParameterSpace
 
 BLOCK = 512
+SMALL_BLOCK = 32
 GRADIENT_BLOCK = 64
 GRADIENT_COST = 3
 LimitStateFunction = Callable[[dict[str, jax.Array]], jax.Array]
@@ -62,7 +63,7 @@ class Evaluator:
     def values(self, u: Float[np.ndarray, "n dimension"]) -> Float[np.ndarray, " n"]:
         """Return g at each row; NaN where the run failed."""
         self.calls += len(u)
-        g = _in_blocks(self._value, u, BLOCK)[0]
+        g = _in_blocks(self._value, u, BLOCK if len(u) > SMALL_BLOCK else SMALL_BLOCK)[0]
         self.failed_runs += int(np.isnan(g).sum())
         return g
 

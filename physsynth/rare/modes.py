@@ -17,6 +17,10 @@ from physsynth.rare.outcome import Estimate
 
 REPRESENTATIVES = 96
 MOST = 16
+JOINED = 32
+DEEPER = 1.05
+OPPOSITE = -0.7
+NEIGHBOURS = 2
 BETWEEN = (0.25, 0.5, 0.75)
 
 
@@ -34,7 +38,7 @@ def find_modes(estimate: Estimate, evaluator: Evaluator, rng: np.random.Generato
     if not len(estimate.u):
         return Modes(np.zeros(0, int), np.zeros((0, evaluator.dimension)), np.zeros(0))
     if estimate.design_points is not None and len(estimate.design_points):
-        return _ordered(estimate, _nearest_plane(estimate.u, estimate.design_points), estimate.design_points)
+        return _of_planes(estimate, evaluator)
     pick = _by_weight(estimate.weight, rng)
     joined = _joined(estimate.u[pick], evaluator)
     labels = joined[_nearest(estimate.u, estimate.u[pick], joined)]
@@ -43,6 +47,38 @@ def find_modes(estimate: Estimate, evaluator: Evaluator, rng: np.random.Generato
         for k in np.unique(labels)
     ]
     return _ordered(estimate, np.unique(labels, return_inverse=True)[1], np.stack(points))
+
+
+def _of_planes(estimate, evaluator):
+    """Join planes between whose design points, moved a little deeper, failure never stops."""
+    points = estimate.design_points
+    labels = _nearest_plane(estimate.u, points)
+    share = np.bincount(labels, estimate.weight, len(points))
+    order = np.argsort(-share, kind="stable")
+    own = order[: min(JOINED, int(np.sum(share > 0)))]
+    leader = _joined_planes(points, own, evaluator)
+    kept = np.array([k for k in order if leader[k] == k][:MOST])
+    place = [int(np.argmax(kept == _alike(points[leader[k]], points, kept)[0])) for k in range(len(points))]
+    nearest = [min(np.flatnonzero(leader == k), key=lambda i: np.linalg.norm(points[i])) for k in kept]
+    return _ordered(estimate, np.array(place)[labels], points[nearest])
+
+
+def _joined_planes(points, own, evaluator):
+    """Return the leader of each plane; those that hardly matter follow the most similar of the others."""
+    leader = np.arange(len(points))
+    for n, i in enumerate(own):
+        for j in _alike(points[i], points, own[:n])[:NEIGHBOURS]:
+            if leader[i] != leader[j] and _connected(DEEPER * points[i], DEEPER * points[j], evaluator):
+                leader[leader == leader[i]] = leader[j]
+    for i in np.setdiff1d(np.arange(len(points)), own):
+        leader[i] = leader[_alike(points[i], points, own)[0]]
+    return leader
+
+
+def _alike(point, points, among):
+    """Return indices `among` the points, the most similar direction first."""
+    among = np.asarray(among, int)
+    return among[np.argsort(-_cosine(point, points[among]), kind="stable")]
 
 
 def _ordered(estimate, labels, points):
@@ -91,7 +127,8 @@ def _connected(one, other, evaluator):
     line = (1 - part) * one + part * other
     radius = (1 - part) * np.linalg.norm(one) + part * np.linalg.norm(other)
     arc = line * radius / np.maximum(np.linalg.norm(line, axis=1, keepdims=True), 1e-12)
-    return any(np.all(evaluator.values(path) <= 0) for path in (line, arc))
+    paths = (line, arc) if _cosine(one, other[None])[0] > OPPOSITE else (line,)
+    return any(np.all(evaluator.values(path) <= 0) for path in paths)
 
 
 def _nearest(u, representatives, leader):
