@@ -167,7 +167,7 @@ def first_crossings(
     """Return the size at which each path first meets the target, log-linear between sizes; inf if never."""
     met = widths <= target
     place = np.argmax(met, axis=1)
-    n, log_width = np.log(np.asarray(grid, float)), np.log(np.maximum(widths, 1e-300))
+    n, log_width = np.log(np.asarray(grid, float)), np.log(np.clip(widths, 1e-300, 1e300))
     row, before = np.arange(len(widths)), np.maximum(place - 1, 0)
     drop = log_width[row, before] - log_width[row, place]
     share = np.clip((log_width[row, before] - np.log(target)) / np.where(drop > 0, drop, 1.0), 0.0, 1.0)

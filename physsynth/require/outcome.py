@@ -114,7 +114,7 @@ def _levelled(futures, target, otherwise):
         return otherwise
     late, early = (np.median(widths[unmet, place] ** 2) for place in (-1, quarter))
     floor = (grid[-1] * late - grid[quarter] * early) / (grid[-1] - grid[quarter])
-    return math.sqrt(max(floor, 0.0)) if math.isfinite(floor) else math.inf
+    return math.sqrt(max(floor, 0.0)) if math.isfinite(floor) else otherwise
 
 
 def _monte_carlo_error(needed, assurance):

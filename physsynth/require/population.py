@@ -155,7 +155,7 @@ def population(
     read = Reader(log_quantity, layout)
     values = _checked(np.asarray(_values(read, rows), float))
     present = _present_width(values, interval)
-    aim = Aim(question, "log ratio of the interval's ends", present, math.log(factor), assurance, math.exp)
+    aim = Aim(question, "log ratio of the interval's ends", present, math.log(factor), assurance, _ratio)
     if present <= aim.target:
         return met(aim, ASSUMPTIONS[:1], checks)
     core = jnp.asarray(rows[:DRAWS, : 2 * k])
@@ -171,6 +171,10 @@ def population(
         return need
     table = worth(screen, {PLANNED: planned, **others}, planning_size(need, max_n))
     return replace(need, where=table)
+
+
+def _ratio(width):
+    return math.exp(width) if width < 700 else math.inf
 
 
 def _check_numbers(factor, assurance, interval, max_n, replicates, evaluations):
