@@ -16,11 +16,10 @@ if TYPE_CHECKING:
     from physsynth import rare as rare
     from physsynth import release as release
     from physsynth import require as require
+    from physsynth.core import registry
     from physsynth.core.ensemble import simulate as simulate
     from physsynth.core.errors import PhyssynthError as PhyssynthError
     from physsynth.core.limits import LimitState as LimitState
-    from physsynth.core.registry import find as simulator
-    from physsynth.core.registry import names as simulators
     from physsynth.core.simulator import Coordinate as Coordinate
     from physsynth.core.simulator import Option as Option
     from physsynth.core.simulator import Output as Output
@@ -28,6 +27,8 @@ if TYPE_CHECKING:
     from physsynth.core.simulator import define_simulator as define_simulator
     from physsynth.core.space import Parameter as Parameter
     from physsynth.core.space import ParameterSpace as ParameterSpace
+
+    simulator, simulators = registry.find, registry.names
 
 __version__ = "0.1.0"
 
@@ -46,7 +47,25 @@ _HOME = {
     "simulator": ("core.registry", "find"),
     "simulators": ("core.registry", "names"),
 }
-__all__ = sorted([*_ROOMS, *_HOME])
+__all__ = [
+    "Coordinate",
+    "LimitState",
+    "Option",
+    "Output",
+    "Parameter",
+    "ParameterSpace",
+    "PhyssynthError",
+    "Simulator",
+    "calibrate",
+    "define_simulator",
+    "evaluate",
+    "rare",
+    "release",
+    "require",
+    "simulate",
+    "simulator",
+    "simulators",
+]
 
 
 def __getattr__(name: str):

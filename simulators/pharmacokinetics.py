@@ -18,6 +18,7 @@ unchanged ("flip-flop"); absorption is the faster of the two here by convention,
 from typing import NamedTuple
 
 import jax
+import jax.core
 import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist

@@ -50,7 +50,7 @@ class Calibration:
 
     def checks(self) -> list[Check]:
         """Return the checks that a posterior must pass before anything is concluded from it."""
-        table, stats = self.diagnostics, self.tree["sample_stats"]
+        table, stats = self.diagnostics, self.tree["sample_stats"].to_dataset()
         worst, least = float(table["r_hat"].max()), float(table["bulk_ess"].min())
         tail, divergences = float(table["tail_ess"].min()), int(stats["diverging"].sum())
         energy = energy_fraction(stats["energy"].values)

@@ -20,6 +20,8 @@ from physsynth.core.errors import DataError, ParameterError, StudyError, unknown
 from physsynth.core.quantities import compile_quantity
 from physsynth.core.units import convert
 
+WHOLE = ""  # the name of an option's only part
+
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
@@ -146,7 +148,7 @@ def experiment(
     return Experiment(sim, output, along[0] if along else None, design, labels, rows)
 
 
-def _measured_output(sim, measurements, output):
+def _measured_output(sim, measurements, output) -> str:
     if output is not None and output not in sim.outputs:
         raise unknown_name("output of " + sim.name, output, sim.outputs, key="measurements.output")
     found = [name for name in sim.outputs if name in measurements]
@@ -164,7 +166,7 @@ def _measured_output(sim, measurements, output):
             wanted=f"a column {output}",
             got=str(list(measurements)),
         )
-    return output or found[0]
+    return found[0] if output is None else output
 
 
 def _grouped(measurements, groups):
@@ -208,8 +210,8 @@ def _option(sim, name, spec, table, units, per_group):
             "option of " + sim.name, name, sim.option_specs, key=f"measurements.conditions.{name}"
         )
     unit = sim.option_specs[name].unit
-    parts = {None: spec} if isinstance(unit, str) else spec
-    wanted = {None: unit} if isinstance(unit, str) else unit
+    parts = {WHOLE: spec} if isinstance(unit, str) else spec
+    wanted = {WHOLE: unit} if isinstance(unit, str) else unit
     if set(parts) != set(wanted):
         raise StudyError(
             "an option with other parts than the simulator's",
@@ -220,7 +222,7 @@ def _option(sim, name, spec, table, units, per_group):
     values = {
         part: _condition(name, part, parts[part], wanted[part], table, units, per_group) for part in wanted
     }
-    return values[None] if isinstance(unit, str) else values
+    return values[WHOLE] if isinstance(unit, str) else values
 
 
 def _condition(name, part, spec, unit, table, units, per_group):

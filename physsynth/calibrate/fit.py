@@ -52,10 +52,11 @@ class NoUTurn:
 
     def __call__(self, model, key, draws, warmup, chains, args, kwargs):
         """Run the chains."""
+        dense: Any = [self.correlated] if self.correlated else False
         kernel = NUTS(
             model,
             target_accept_prob=self.target_acceptance,
-            dense_mass=[self.correlated] if self.correlated else False,
+            dense_mass=dense,
             init_strategy=init_to_median,
         )
         mcmc = MCMC(

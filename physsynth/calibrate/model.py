@@ -3,11 +3,13 @@
     log psi_ik ~ Normal(log median_k, spread_k)          member i, varying parameter k
     y_ij       ~ Normal(f_ij(psi_i), a^2 + (b f_ij)^2)   measurement j of member i
 
-Members with many measurements are drawn as they are (centred), members with few through z_ik with
-psi_ik = median_k exp(spread_k z_ik), which keeps the sampler out of the funnel at small spreads.
+Members with many measurements are drawn as they are (centred), members with few through standard
+normal z_ik = (log psi_ik - log median_k) / spread_k, which keeps the sampler out of the funnel at small
+spreads.
 
-Source: Papaspiliopoulos, Roberts and Sköld (2007), Statistical Science 22, for the two forms; Lindstrom and Bates (1990), Biometrics 46; Davidian and Giltinan (1995), Nonlinear Models for
-Repeated Measurement Data, chapter 8.
+Source: Lindstrom and Bates (1990), Biometrics 46; Davidian and Giltinan (1995), Nonlinear Models for
+Repeated Measurement Data, chapter 8; for the two forms Papaspiliopoulos, Roberts and Sköld (2007),
+Statistical Science 22.
 """
 
 from __future__ import annotations
@@ -58,11 +60,13 @@ class SimulatorModel:
     def __call__(self) -> None:
         """Declare priors, members and measurements to NumPyro."""
         design = self.experiment.design
-        own = {self.members.variable(name): self._draw(name) for name in self.members.priors}
+        own: dict[str, Any] = {self.members.variable(name): self._draw(name) for name in self.members.priors}
         parameters = self.members.parameters(own, design.columns)
         shared = {name: jnp.broadcast_to(value, design.mask.shape[:1]) for name, value in parameters.items()}
         mean = jax.vmap(self.experiment.predict)(design, shared)
-        noise = {f"{name}_noise": numpyro.sample(f"{name}_noise", prior) for name, prior in self._noises()}
+        noise: dict[str, Any] = {
+            f"{name}_noise": numpyro.sample(f"{name}_noise", prior) for name, prior in self._noises()
+        }
         scale = jnp.maximum(deviation(mean, noise), 1e-12)
         with numpyro.handlers.mask(mask=design.mask):
             numpyro.sample(self.experiment.output, dist.Normal(mean, scale), obs=design.observed)
@@ -138,7 +142,8 @@ def model(
     >>> stops = xr.Dataset({"speed": ("observation", [5.0, 10.0], {"units": "m/s"}),
     ...                     "stopping_distance": ("observation", [7.0, 20.0], {"units": "m"})})
     >>> priors = {"reaction_time": dist.LogNormal(0.0, 0.5), "deceleration": dist.LogNormal(1.5, 0.5)}
-    >>> ps.calibrate.model(ps.simulator("driving/braking"), stops, priors, Noise(dist.HalfNormal(1.0))).centred
+    >>> noise = Noise(additive=dist.HalfNormal(1.0))
+    >>> ps.calibrate.model(ps.simulator("driving/braking"), stops, priors, noise).centred
     True
     """
     if noise.additive is None and noise.proportional is None:

@@ -56,7 +56,30 @@ _HOME = {
     "Parameter": "space",
     "ParameterSpace": "space",
 }
-__all__ = sorted(_HOME)
+__all__ = [
+    "Constraint",
+    "Coordinate",
+    "Keep",
+    "LimitState",
+    "Option",
+    "Output",
+    "Parameter",
+    "ParameterSpace",
+    "PhyssynthError",
+    "Retry",
+    "Simulator",
+    "Stop",
+    "bounded",
+    "define_simulator",
+    "find",
+    "increasing",
+    "names",
+    "nonnegative",
+    "residual",
+    "rk4",
+    "simulate",
+    "superposition",
+]
 
 
 def __getattr__(name: str):

@@ -183,7 +183,7 @@ class _Source:
             index = np.arange(i * size, (i + 1) * size)
             return {name: value[np.where(index < total, index, 0)] for name, value in values.items()}
 
-        content = [hashlib.sha256(np.ascontiguousarray(value)).hexdigest() for value in values.values()]
+        content = [hashlib.sha256(value.tobytes()).hexdigest() for value in values.values()]
         return cls(total, size, block, [total, content])
 
     @property
@@ -237,7 +237,8 @@ def _plain(value):
 def _join_files(parts, source, path):
     temporary = path.with_name(f".{path.name}.part")
     first = read(parts[0])
-    with writing(path), h5netcdf.File(temporary, "w") as file:
+    with writing(path), h5netcdf.File(temporary, "w") as opened:
+        file: Any = opened
         file.dimensions = {**{str(k): v for k, v in first.sizes.items()}, "scenario": source.total}
         file.attrs.update(first.attrs)
         for name, variable in first.variables.items():

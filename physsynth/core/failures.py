@@ -87,7 +87,8 @@ class Retry:
         ParameterError
             If the simulator declares no step.
         """
-        if sim.step is None:
+        step = sim.step
+        if step is None:
             raise ParameterError(
                 f'{sim.name} has no step, so the failure policy "retry" has nothing to make smaller',
                 key="on_failure",
@@ -98,7 +99,7 @@ class Retry:
             good = finite(outputs)
             if bool(jnp.all(good)):
                 break
-            sim = sim.configure(**{sim.step: sim.options[sim.step] * self.factor})
+            sim = sim.configure(**{step: sim.options[step] * self.factor})
             again = sim.batched(parameters)
             outputs = {
                 name: jnp.where(good.reshape((-1,) + (1,) * (y.ndim - 1)), y, again[name])

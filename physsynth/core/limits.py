@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Any
 
 import jax
 
@@ -84,7 +85,7 @@ class LimitState:
         }
 
 
-def _number(value, unit, file, key):
+def _number(value, unit, file, key) -> Any:
     if isinstance(value, str):
         return quantity_in(value, unit, file=file, key=key)
     return value

@@ -51,7 +51,7 @@ def read_measurements(
         _check_column(table, column, path)
     attrs = {"source_file": path.name, "sha256": digest, "notes": _notes(content)}
     variables = {
-        str(name): ("observation", column.to_numpy(), {"units": units[name]} if name in units else {})
+        str(name): ("observation", column.to_numpy(), {"units": units[str(name)]} if name in units else {})
         for name, column in table.items()
     }
     return xr.Dataset(variables, attrs=attrs)
@@ -114,7 +114,7 @@ def _check_column(table, column, path):
             got="columns " + ", ".join(map(str, table)),
             advice=nearest(column, map(str, table)),
         )
-    numbers = pd.to_numeric(table[column], errors="coerce").to_numpy(float)
+    numbers = np.asarray(pd.to_numeric(table[column], errors="coerce"), float)
     bad = np.flatnonzero(~np.isfinite(numbers))
     if bad.size:
         raise DataError(

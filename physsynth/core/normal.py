@@ -43,9 +43,7 @@ def from_normal(distribution: dist.Distribution, u: jax.Array) -> jax.Array:
     if distribution.is_discrete:
         return _discrete_quantile(distribution, u)
     if isinstance(distribution, _SYMMETRIC):
-        return distribution.loc + jnp.sign(u) * (
-            distribution.loc - _continuous_quantile(distribution, -jnp.abs(u))
-        )
+        return _symmetric_quantile(distribution, u)
     return _continuous_quantile(distribution, u)
 
 
@@ -59,79 +57,80 @@ def to_normal(distribution: dist.Distribution, x: jax.Array) -> jax.Array:
     return ndtri(distribution.cdf(x))
 
 
-@from_normal.register
-def _(distribution: dist.Normal, u):
+@from_normal.register(dist.Normal)
+def _(distribution, u):
     return distribution.loc + distribution.scale * u
 
 
-@to_normal.register
-def _(distribution: dist.Normal, x):
+@to_normal.register(dist.Normal)
+def _(distribution, x):
     return (x - distribution.loc) / distribution.scale
 
 
-@from_normal.register
-def _(distribution: dist.Delta, u):
-    return jnp.broadcast_to(distribution.v, jnp.shape(u)[:-1] + jnp.shape(distribution.v))
+@from_normal.register(dist.Delta)
+def _(distribution, u):
+    return jnp.broadcast_to(jnp.asarray(distribution.v), jnp.shape(u)[:-1] + jnp.shape(distribution.v))
 
 
-@from_normal.register
-def _(distribution: dist.Exponential, u):
+@from_normal.register(dist.Exponential)
+def _(distribution, u):
     return -log_ndtr(-u) / distribution.rate
 
 
-@from_normal.register
-def _(distribution: dist.Gumbel, u):
+@from_normal.register(dist.Gumbel)
+def _(distribution, u):
     return distribution.loc - distribution.scale * jnp.log(-log_ndtr(u))
 
 
-@from_normal.register
-def _(distribution: dist.Weibull, u):
+@from_normal.register(dist.Weibull)
+def _(distribution, u):
     return distribution.scale * (-log_ndtr(-u)) ** (1.0 / distribution.concentration)
 
 
-@from_normal.register
-def _(distribution: dist.HalfNormal, u):
+@from_normal.register(dist.HalfNormal)
+def _(distribution, u):
     return -distribution.scale * ndtri(0.5 * ndtr(-u))
 
 
-@from_normal.register
-def _(distribution: dist.MultivariateNormal, u):
+@from_normal.register(dist.MultivariateNormal)
+def _(distribution, u):
     return distribution.loc + jnp.einsum("...ij,...j->...i", distribution.scale_tril, u)
 
 
-@to_normal.register
-def _(distribution: dist.MultivariateNormal, x):
+@to_normal.register(dist.MultivariateNormal)
+def _(distribution, x):
     tril = jnp.broadcast_to(distribution.scale_tril, jnp.shape(x) + jnp.shape(x)[-1:])
     return jax.scipy.linalg.solve_triangular(tril, (x - distribution.loc)[..., None], lower=True)[..., 0]
 
 
-@from_normal.register
-def _(distribution: dist.Independent, u):
+@from_normal.register(dist.Independent)
+def _(distribution, u):
     return from_normal(distribution.base_dist, u)
 
 
-@to_normal.register
-def _(distribution: dist.Independent, x):
+@to_normal.register(dist.Independent)
+def _(distribution, x):
     return to_normal(distribution.base_dist, x)
 
 
-@from_normal.register
-def _(distribution: dist.ExpandedDistribution, u):
+@from_normal.register(dist.ExpandedDistribution)
+def _(distribution, u):
     return from_normal(distribution.base_dist, u)
 
 
-@to_normal.register
-def _(distribution: dist.ExpandedDistribution, x):
+@to_normal.register(dist.ExpandedDistribution)
+def _(distribution, x):
     return to_normal(distribution.base_dist, x)
 
 
-@from_normal.register
-def _(distribution: dist.TransformedDistribution, u):
-    return _push(distribution, from_normal(distribution.base_dist, _direction(distribution) * u))
+@from_normal.register(dist.TransformedDistribution)
+def _(distribution, u):
+    u = _direction(distribution) * u
+    return jnp.asarray(_push(distribution, from_normal(distribution.base_dist, u)))
 
 
-@to_normal.register
-def _(distribution: dist.TransformedDistribution, x):
+@to_normal.register(dist.TransformedDistribution)
+def _(distribution, x):
     for transform in reversed(distribution.transforms):
         x = transform.inv(x)
     return _direction(distribution) * to_normal(distribution.base_dist, x)
@@ -149,6 +148,12 @@ def _direction(distribution):
         _push(distribution, from_normal(distribution.base_dist, jnp.asarray(z))) for z in (-0.5, 0.5)
     )
     return jnp.where(high >= low, 1.0, -1.0)
+
+
+def _symmetric_quantile(distribution, u):
+    """Take both tails from the lower one, which keeps its precision."""
+    below = _continuous_quantile(distribution, -jnp.abs(u))
+    return distribution.loc + jnp.sign(u) * (distribution.loc - below)
 
 
 def _continuous_quantile(distribution, u):

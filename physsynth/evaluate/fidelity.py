@@ -45,12 +45,13 @@ class Fidelity:
         rows = []
         for level in LEVELS:
             row = self.coverage.sel(level=level)
+            low, high = float(row["low"]), float(row["high"])
             rows.append(
                 Check(
                     f"share of measurements inside the {level:.0%} predictive band",
                     float(row["share"]),
-                    f"{level:.0%} not above the 95 % interval {float(row['low']):.2f} to {float(row['high']):.2f}",
-                    bool(row["high"] >= level),
+                    f"{level:.0%} not above the 95 % interval {low:.2f} to {high:.2f}",
+                    high >= level,
                     "the model leaves out variation that the measurements show",
                 )
             )

@@ -25,6 +25,7 @@ from physsynth.report import (
     percent,
     significant,
 )
+from physsynth.report.document import Block
 from physsynth.study.stage import Job
 from physsynth.study.stages.release import lineage
 
@@ -77,7 +78,8 @@ def _headline(job, rare, need):
     if span is None:
         return lead + "."
     ends = span["with_monte_carlo_error"]
-    known = f"{lead}; what is not known of the population leaves {percent(ends['q05'])} to {percent(ends['q95'])} open"
+    low, high = percent(ends["q05"]), percent(ends["q95"])
+    known = f"{lead}; what is not known of the population leaves {low} to {high} open"
     if need and need["number"] and need["verdict"] != "MET":
         return f"{known}. About {need['number']:,.0f} more {need['counted']} would settle it."
     return known + "."
@@ -129,7 +131,7 @@ def _requirement(job) -> Iterator[Section]:
     ]
     rows += [Fact(name, text) for name, text in statement["context_of_use"].items()]
     rows += [Fact(f"data in hand: {name}", text) for name, text in statement["data_in_hand"].items()]
-    blocks = [Facts(rows)]
+    blocks: list[Block] = [Facts(rows)]
     forecast = job.dataset("require", "forecast")
     if forecast.sizes.get("n"):
         blocks.append(_fan(need, forecast))
@@ -174,7 +176,7 @@ def _worth(need):
         [[row["condition"], row["variance_ratio"], row["equivalent"]] for row in need["where"]],
         "A Fisher screen averaged over the posterior.",
     )
-    caption = f"What each way of measuring costs or saves beside the planned one: {need['counted']} more than planned."
+    caption = f"What each way of measuring costs beside the planned one, in further {need['counted']}."
     return [Figure("worth", caption, spec, "Bars of the worth of each way of measuring.", table)]
 
 
@@ -238,8 +240,9 @@ def _modes(job) -> Iterator[Section]:
     figure = Figure("modes", "Share of each main cause.", spec, "Bars of the share of each failure mode.")
     text = Text(
         [
-            "The main cause of a failing scenario is the input whose return to its median would have helped most. "
-            "The percentile says how many ordinary scenarios are less likely than the likeliest one of that cause."
+            "The main cause of a failing scenario is the input whose return to its median would have helped "
+            "most. The percentile says how many ordinary scenarios are less likely than the likeliest one of "
+            "that cause."
         ]
     )
     yield Section("Failure modes", "Why the rare scenarios fail.", [text, figure, Table(columns, rows)])
@@ -385,8 +388,9 @@ def _calibration(job) -> Iterator[Section]:
         blocks.append(
             Text(
                 [
-                    f"Exchanging rates would describe the data equally well; so {names} is its lower bound plus a positive "
-                    "excess, and the excess is what is calibrated. The mirrored mode has no prior probability."
+                    f"Exchanging rates would describe the data equally well; so {names} is its lower bound "
+                    "plus a positive excess, and the excess is what is calibrated. The mirrored mode has no "
+                    "prior probability."
                 ]
             )
         )

@@ -85,7 +85,7 @@ class Problem:
         return self.scenario.simulator(located)
 
     def limit_state(self, sim: Simulator) -> Callable[[Mapping[str, jax.Array]], jax.Array]:
-        """Return g of one scenario; under the policy "retry" a failed run is done again with smaller steps."""
+        """Return g of one scenario; under the policy "retry" a failed run is repeated with smaller steps."""
         name = self.study.tables.rare.limit_state
         attempts = [sim]
         if isinstance(self.on_failure, Retry) and sim.step is not None:
@@ -207,7 +207,7 @@ def _check_varies(problem):
         raise ParameterError(
             "a calibrated parameter that does not vary between members",
             key=f"calibrate.parameters.{pooled[0]}",
-            wanted="a median and a spread, since the probability is carried over posterior draws by reweighting",
+            wanted="a median and a spread: the probability is carried over posterior draws by reweighting",
             got="one distribution shared by all",
             advice="give it a spread, with a narrow prior if you believe that it hardly varies",
         )

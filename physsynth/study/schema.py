@@ -152,5 +152,5 @@ class StudyFile(Table):
     scenario: ScenarioTable = ScenarioTable()
     rare: RareTable
     require: RequireTable | None = None
-    evaluate: EvaluateTable = EvaluateTable()
+    evaluate: EvaluateTable = Field(default_factory=lambda: EvaluateTable.model_validate({}))
     release: ReleaseTable = ReleaseTable()

@@ -80,9 +80,20 @@ class Job:
 class Stage(Protocol):
     """One step of the chain. A new one is a file beside the others and a line in `STAGES`."""
 
-    name: str
-    needs: tuple[str, ...]
-    tables: tuple[str, ...]
+    @property
+    def name(self) -> str:
+        """Its name in folders and on the command line."""
+        ...
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The stages whose results it reads, where the study has them."""
+        ...
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """The tables of the study file that its result depends on."""
+        ...
 
     def wanted(self, study: Study) -> bool:
         """Return whether the study asks for this stage."""

@@ -184,13 +184,16 @@ def test_a_read_only_output_folder(study, command):
     _assert_one_block(err, ["cannot write", "/proc/physsynth"])
 
 
+def _full_device(handle, mode):
+    os.close(handle)
+    return open("/dev/full", mode)  # noqa: SIM115 - the caller closes it
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
 def test_a_full_disk_leaves_the_earlier_file_whole(tmp_path, monkeypatch):
     path = tmp_path / "result.json"
     files.write_bytes(path, b"earlier")
-    monkeypatch.setattr(
-        files.os, "fdopen", lambda handle, mode: (os.close(handle), open("/dev/full", mode))[1]
-    )
+    monkeypatch.setattr(files.os, "fdopen", _full_device)
     with pytest.raises(PhyssynthError, match="No space left"):
         files.write_bytes(path, b"x" * 100_000)
     assert path.read_bytes() == b"earlier"

@@ -27,7 +27,8 @@ class Calibrate:
         """Say how long the chains are."""
         table = study.tables.calibrate
         assert table is not None
-        return f"{table.chains} chains of {table.warmup} + {table.draws} steps, each with gradients of all members"
+        steps = f"{table.warmup} + {table.draws} steps"
+        return f"{table.chains} chains of {steps}, each with gradients of all members"
 
     def run(self, job: Job) -> None:
         """Run the chains."""

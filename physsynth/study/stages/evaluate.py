@@ -89,7 +89,7 @@ def _named(check, kind):
 def _same(job):
     """Replicates of the measured members: shape (draw, group, slot)."""
     tree = read_tree(job.inputs["calibrate"] / "calibration.nc")
-    replicates = tree["posterior_predictive"][job.problem.model.experiment.output].values
+    replicates = tree["posterior_predictive"].to_dataset()[job.problem.model.experiment.output].values
     return replicates.reshape(-1, *replicates.shape[2:])
 
 

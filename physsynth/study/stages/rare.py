@@ -202,7 +202,7 @@ def _scenarios(sampler, replicates, weights, posterior) -> xr.Dataset:
     if not len(g):
         return xr.Dataset({"weight": ("scenario", weight)})
     runs = simulate(sampler.sim, values, on_failure=sampler.problem.on_failure)
-    found = rare.causes(sampler.limit_state, space, values)
+    found = rare.causes(sampler.limit_state, space, {name: jnp.asarray(v) for name, v in values.items()})
     mode = _merged(found.labels, weight)
     names = sorted(set(mode), key=lambda name: -weight[mode == name].sum())
     density = _log_predictive(sampler, values, posterior)
@@ -270,7 +270,7 @@ def _log_predictive(sampler, values, posterior):
 
 
 def log_members(problem: Problem, draws, own) -> jax.Array:
-    """Log posterior predictive density of members' values (scenario,): the mean of their density over draws."""
+    """Log posterior predictive density of members' values (scenario,): the mean density over draws."""
     logs = jax.lax.map(lambda draw: problem.log_density(draw, own), draws, batch_size=64)
     return jax.nn.logsumexp(logs, axis=0) - jnp.log(logs.shape[0])
 

@@ -38,7 +38,8 @@ class Require:
         """Say how many futures are imagined."""
         table = study.tables.require
         assert table is not None
-        return f"{table.replicates} imagined futures of up to {table.max_n:,} members; no simulator calls but slopes"
+        futures = f"{table.replicates} imagined futures of up to {table.max_n:,} members"
+        return f"{futures}; no simulator calls but slopes"
 
     def run(self, job: Job) -> None:
         """Forecast, and say where the number rests on extrapolation."""
@@ -210,7 +211,7 @@ def _summary(job, need, outside):
     }
     in_hand = {
         "source": job.study.tables.measurements.source or "not stated",
-        "size": f"{data.sizes['observation']} measurements of {job.problem.model.experiment.design.mask.shape[0]} "
+        "size": f"{data.sizes['observation']} measurements of {len(job.problem.model.experiment.labels)} "
         f"{need.question.counted}",
         "sha256": data.attrs["sha256"],
     }
