@@ -66,7 +66,7 @@ def demonstration(
     274.8...
 
     Source: Clopper and Pearson (1934), Biometrika 26; Garwood (1936), Biometrika 28; Kalra and
-    Paddock (2016), Driving to Safety, RAND RR-1478, eq. 1 to 3.
+    Paddock (2016), Driving to Safety, RAND RR-1478, table 1.
     """
     kind, held = exposure_kind(model, unit), _belief(belief)
     check_test(kind, rate, confidence, failures, exposure)

@@ -11,7 +11,7 @@ At each size of a geometric grid the width of the quantity is measured; the repl
 first size that meets the target.
 
 Source: Chopin (2002), Biometrika 89, 539 (iterated batch importance sampling); Liu and West (2001)
-in Sequential Monte Carlo Methods in Practice, ch. 10, eq. 10.3.4 (the kernel); Kitagawa (1996),
+in Sequential Monte Carlo Methods in Practice, ch. 10 (the kernel); Kitagawa (1996),
 J. Comput. Graph. Stat. 5 (systematic resampling).
 """
 

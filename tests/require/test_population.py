@@ -22,19 +22,15 @@ def exact(psi, key):
     return 1e10 * jnp.eye(1)
 
 
-def mean(theta):
-    return theta["location"][0]
-
-
 def mean_and_other(theta):
     return theta["location"][0] + theta["other"][0]
 
 
-def posterior(other_sd=None):
+def posterior(other_sd=0.0):
     normal = jax.random.normal(jax.random.key(0), (S, 3))
     normal = (normal - normal.mean(0)) / normal.std(0)
-    draws = {"location": SD * normal[:, :1], "log_spread": 1e-3 * normal[:, 1:2]}
-    return draws if other_sd is None else draws | {"other": other_sd * normal[:, 2:]}
+    core = {"location": SD * normal[:, :1], "log_spread": 1e-3 * normal[:, 1:2]}
+    return core | {"other": other_sd * normal[:, 2:]}
 
 
 def factor_at(n, other_sd=0.0):
@@ -50,7 +46,7 @@ def ask():
     return population(
         posterior(),
         exact,
-        mean,
+        mean_and_other,
         factor_at(100),
         jax.random.key(1),
         max_n=MAX_N,
@@ -101,9 +97,8 @@ def test_same_key_same_answer(forecast):
 def test_what_members_do_not_inform_is_a_floor():
     """With a nuisance of sd 0.2 the ratio cannot fall below exp(3.29 * 0.2) = 1.93."""
     floor = math.exp(2 * Z90 * 0.2)
-    need = population(
-        posterior(0.2), exact, mean_and_other, floor * 0.95, jax.random.key(2), max_n=MAX_N, replicates=40
-    )
+    asked = (posterior(0.2), exact, mean_and_other, floor * 0.95, jax.random.key(2))
+    need = population(*asked, max_n=MAX_N, replicates=100)
     assert need.verdict == "FLOOR"
     assert need.number is None
     assert need.probability_never == 1
@@ -112,14 +107,14 @@ def test_what_members_do_not_inform_is_a_floor():
 
 
 def test_met_already():
-    need = population(posterior(), exact, mean, factor_at(0) * 1.2, jax.random.key(1))
+    need = population(posterior(), exact, mean_and_other, factor_at(0) * 1.2, jax.random.key(1))
     assert (need.verdict, need.number) == ("MET", 0)
 
 
 @pytest.mark.parametrize("scale", [0.0, 1.0], ids=["constant", "few"])
 def test_pilot_too_small(scale):
     few = {name: scale * value[:50] for name, value in posterior().items()}
-    need = population(few, exact, mean, 1.5, jax.random.key(1))
+    need = population(few, exact, mean_and_other, 1.5, jax.random.key(1))
     assert need.verdict == "NEEDS_PILOT"
     assert need.number is None
     assert need.failed
@@ -143,7 +138,7 @@ def test_pilot_too_small(scale):
     ],
 )
 def test_bad_input_is_named(change, key):
-    given = {"draws": posterior(), "information": exact, "log_quantity": mean, "factor": 1.5}
+    given = {"draws": posterior(), "information": exact, "log_quantity": mean_and_other, "factor": 1.5}
     with pytest.raises(ParameterError) as caught:
         population(**{**given, **change}, key=jax.random.key(0))
     assert caught.value.key == key

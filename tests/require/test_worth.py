@@ -37,7 +37,7 @@ def test_screen_recovers_a_linear_quantity():
 
 
 def test_information_is_the_likelihoods_own():
-    """Minus the expected Hessian of log p(z | mu, log_spread), over 8,000 imagined z, within 5 %."""
+    """The covariance of the score of log p(z | mu, log_spread) over 40,000 imagined z, within 5 %."""
     root = jnp.array([[1.5, 0.0], [0.7, 0.4]])
     core = jnp.array([0.3, -0.2, jnp.log(0.8), jnp.log(0.5)])
 
@@ -45,11 +45,11 @@ def test_information_is_the_likelihoods_own():
         return log_likelihood(root, z, theta[:, None])[0]
 
     marginal = jnp.eye(2) + root.T @ jnp.diag(jnp.exp(2 * core[2:])) @ root
-    noise = jax.random.normal(jax.random.key(0), (8000, 2))
+    noise = jax.random.normal(jax.random.key(0), (40000, 2))
     z = root.T @ core[:2] + noise @ jnp.linalg.cholesky(marginal).T
-    observed = -jnp.mean(jax.jit(jax.vmap(jax.hessian(one, argnums=1), (0, None)))(z, core), axis=0)
+    score = jax.jit(jax.vmap(jax.grad(one, argnums=1), (0, None)))(z, core)
     expected = member_information("H", lambda psi, key: root @ root.T, core[None], jax.random.key(1))
-    np.testing.assert_allclose(observed, expected, atol=0.05 * float(jnp.max(expected)))
+    np.testing.assert_allclose(score.T @ score / len(z), expected, atol=0.05 * expected.max())
 
 
 def test_worth_counts_members_exactly():
