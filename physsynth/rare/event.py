@@ -14,6 +14,7 @@ from physsynth.core.errors import ParameterError
 from physsynth.core.space import ParameterSpace
 from physsynth.rare.modes import Modes
 from physsynth.rare.outcome import Estimate
+from physsynth.rare.spread import spread_out
 
 RESERVED = ("g", "weight", "mode", "log_density", "plausibility", "status", "scenario")
 ORDINARY = 4096
@@ -169,6 +170,29 @@ class Event:
         drawn["weight"] = ("scenario", np.full(n, 1.0 / n), _attributes("1", "equal weights given failure"))
         ess = min(n, weight.sum() ** 2 / np.sum(weight**2))
         return drawn.assign_attrs(title="equal-weight scenarios given failure", ess=float(ess))
+
+    def spread(self, k: int) -> xr.Dataset:
+        """Return `k` failing scenarios that differ from one another as much as possible, for test suites.
+
+        The heaviest scenario of each mode comes first, largest mode first; each further one is the
+        scenario farthest, in standard normal space and in proportion to the square root of its weight,
+        from those already picked. They carry no weights.
+
+        Raises
+        ------
+        ParameterError
+            If fewer than `k` scenarios failed.
+        """
+        if not 1 <= k <= len(self.estimate.u):
+            raise ParameterError(
+                "too few failing scenarios to pick from",
+                key="k",
+                wanted=f"between 1 and {len(self.estimate.u)}",
+                got=k,
+            )
+        picked = spread_out(self.estimate.u, self.estimate.weight, self.mode_of.labels, k)
+        chosen = self.scenarios.isel(scenario=picked).drop_vars("weight")
+        return chosen.assign_attrs(title="representative failing scenarios")
 
     def summary(self) -> dict:
         """Return the numbers as a plain dict for JSON."""

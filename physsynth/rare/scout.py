@@ -88,9 +88,10 @@ def _by_rays(evaluator, u, g, planes):
 
 def explored(found: Scouted, evaluator: Evaluator, rng: np.random.Generator) -> Scouted:
     """Add the failing points of one subset run, and the planes that they lead to."""
-    run = Subset(size=POPULATION if evaluator.dimension <= LOW_DIMENSION else 2 * POPULATION).once(
-        evaluator, rng
-    )
+    size = POPULATION if evaluator.dimension <= LOW_DIMENSION else 2 * POPULATION
+    if evaluator.remaining < 2 * size:
+        return found
+    run = Subset(size=size).once(evaluator, rng)
     if not run.complete or not len(run.u):
         return found
     fresh = run.u[rng.permutation(len(run.u))]

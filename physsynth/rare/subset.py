@@ -34,7 +34,7 @@ class SubsetRun:
     unknown_u: np.ndarray
     unknown_weight: np.ndarray
     complete: bool
-    levels: int = 1
+    draws: int
 
     @property
     def weight(self) -> np.ndarray:
@@ -65,7 +65,7 @@ class Subset:
         runs = [self.once(evaluator, rng)]
         while not _enough(runs, target_cov, self.least) and evaluator.remaining >= _typical(evaluator, runs):
             runs.append(self.once(evaluator, rng))
-        return _pooled(runs, self, target_cov)
+        return _pooled(runs, target_cov)
 
     def once(self, evaluator: Evaluator, rng: np.random.Generator) -> SubsetRun:
         """Run all levels once; incomplete where the budget or the limit state stops it."""
@@ -91,7 +91,6 @@ class _Level:
     unknown_u: np.ndarray
     unknown_weight: np.ndarray
     step: float = 0.6
-    number: int = 1
 
     @classmethod
     def start(cls, u, g):
@@ -126,7 +125,7 @@ class _Level:
             unknown_u=self.unknown_u,
             unknown_weight=self.unknown_weight,
             complete=complete,
-            levels=self.number,
+            draws=len(self.g),
         )
 
 
@@ -147,7 +146,6 @@ def _next_level(level, fraction, evaluator, rng):
         unknown_u=np.concatenate([level.unknown_u, bad]),
         unknown_weight=np.concatenate([level.unknown_weight, weight]),
         step=step,
-        number=level.number + 1,
     )
 
 
@@ -179,9 +177,10 @@ def _spread(runs):
     return Replicates(tuple(run.probability for run in runs), float(np.median([run.cov for run in runs])))
 
 
-def _pooled(runs, method, target_cov):
+def _pooled(runs, target_cov):
     """Average the runs; those cut short still count, as leaving them out would bias the mean."""
     spread, stuck = _spread(runs), [run for run in runs if not run.complete]
+    draws = sum(run.draws for run in runs)
     warnings = []
     if stuck:
         warnings.append(
@@ -194,8 +193,8 @@ def _pooled(runs, method, target_cov):
         u=np.concatenate([run.u for run in runs]),
         g=np.concatenate([run.g for run in runs]),
         weight=np.concatenate([run.weight for run in runs]) / len(runs),
-        draws=method.size * len(runs),
-        spread=spread if spread.probability > 0 else Binomial(0, method.size * len(runs)),
+        draws=draws,
+        spread=spread if spread.probability > 0 else Binomial(0, draws),
         converged=not warnings,
         warnings=tuple(warnings),
         unknown_u=np.concatenate([run.unknown_u for run in runs]),

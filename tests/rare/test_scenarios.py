@@ -79,6 +79,21 @@ def test_sampling_nothing_is_an_error(event):
         event.interval(1.0)
 
 
+def test_every_hyperbola_is_a_mode_and_in_the_spread():
+    # 12.5 - |u0 u1|: P = 8.035e-7 by quadrature, a quarter in each quadrant
+    space = ps.ParameterSpace.standard_normal(2)
+    event = ps.rare.estimate(lambda p: 12.5 - jnp.abs(p["u"][0] * p["u"][1]), space, jax.random.key(5))
+    assert abs(event.probability / 8.035086e-7 - 1) < 4 * event.cov
+    assert event.modes.sizes["mode"] == 4
+    # a quarter with a relative error below 12 %: two of them and the assignment near the axes
+    np.testing.assert_allclose(event.modes["share"], 0.25, atol=0.07)
+    picked = event.spread(12)
+    assert set(picked["mode"].values[:4].tolist()) == {0, 1, 2, 3}
+    assert len(np.unique(picked["u"].values, axis=0)) == 12
+    with pytest.raises(ParameterError):
+        event.spread(10**6)
+
+
 def test_causes_of_an_additive_limit_state():
     space = ps.ParameterSpace(
         {
