@@ -118,8 +118,8 @@ class PartialBelief:
     ParameterError
         If a number is outside its domain.
 
-    Source: Strigini and Zhao, in Zhao, Salako, Strigini, Robu and Flynn (2020), Inf. Softw. Technol. 128,
-    106393, theorem 1.
+    Source: Zhao, Robu, Flynn, Salako and Strigini (2019), Assessing the safety and reliability of autonomous
+    vehicles from road testing, ISSRE 2019, theorem 1 and appendix A.
     """
 
     goal: float
