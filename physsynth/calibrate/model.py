@@ -64,9 +64,7 @@ class SimulatorModel:
         parameters = self.members.parameters(own, design.columns)
         shared = {name: jnp.broadcast_to(value, design.mask.shape[:1]) for name, value in parameters.items()}
         mean = jax.vmap(self.experiment.predict)(design, shared)
-        noise: dict[str, Any] = {
-            f"{name}_noise": numpyro.sample(f"{name}_noise", prior) for name, prior in self._noises()
-        }
+        noise = self._draw_noise()
         scale = jnp.maximum(deviation(mean, noise), 1e-12)
         with numpyro.handlers.mask(mask=design.mask):
             numpyro.sample(self.experiment.output, dist.Normal(mean, scale), obs=design.observed)
@@ -100,6 +98,9 @@ class SimulatorModel:
             else:
                 log_own = jnp.log(median) + spread * numpyro.sample(f"{variable}_standardised", dist.Normal())
             return numpyro.deterministic(f"{variable}_own", jnp.exp(log_own))
+
+    def _draw_noise(self) -> dict[str, Any]:
+        return {f"{name}_noise": numpyro.sample(f"{name}_noise", prior) for name, prior in self._noises()}
 
     def _noises(self):
         given = {"additive": self.noise.additive, "proportional": self.noise.proportional}

@@ -242,7 +242,7 @@ def _join_files(parts, source, path):
         file.dimensions = {**{str(k): v for k, v in first.sizes.items()}, "scenario": source.total}
         file.attrs.update(first.attrs)
         for name, variable in first.variables.items():
-            shape = tuple(file.dimensions[dim].size for dim in variable.dims)
+            shape = tuple(file.dimensions[str(dim)].size for dim in variable.dims)
             created = file.create_variable(str(name), variable.dims, variable.dtype)
             created.attrs.update(variable.attrs)
             if "scenario" not in variable.dims:

@@ -43,7 +43,7 @@ def from_normal(distribution: dist.Distribution, u: jax.Array) -> jax.Array:
     if distribution.is_discrete:
         return _discrete_quantile(distribution, u)
     if isinstance(distribution, _SYMMETRIC):
-        return _symmetric_quantile(distribution, u)
+        return jnp.asarray(_symmetric_quantile(distribution, u))
     return _continuous_quantile(distribution, u)
 
 
