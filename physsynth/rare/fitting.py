@@ -13,8 +13,8 @@ from physsynth.rare.mixture import Mixture, fitted
 from physsynth.rare.planes import Planes, diverse
 from physsynth.rare.scout import LOW_DIMENSION, informed_subspace
 
-DEFENCE = 0.1
-TAILS = 0.05
+DEFENCE = 0.16
+TAILS = 0.08
 SLACK = 0.1
 REACH = 1.0
 BULGE = 0.6

@@ -30,6 +30,7 @@ from physsynth.rare.scout import LOW_DIMENSION, Scouted, explored, scout
 
 UNCOVERED = 10.0
 BARREN = 2
+LEAST_ROUNDS = 3
 LOOK = 5000
 MANY = 8
 RAYS = 8
@@ -87,7 +88,7 @@ class Importance:
             plan = plan.drawn(evaluator, rng, size).searched(evaluator)
             if turn == 2 and not plan.trusted and not len(plan.found.population):
                 plan = plan.explored(evaluator, rng)
-            if turn and not plan.fresh and before - plan.wanted(target_cov) < size and plan.trusted:
+            if turn >= LEAST_ROUNDS - 1 and not plan.fresh and before - plan.wanted(target_cov) < size and plan.trusted:
                 break
         return plan
 
