@@ -1,8 +1,9 @@
-"""Main causes: which single parameter, put back to its median, would have helped a failing scenario most.
+"""Main causes: what, put back to its median, would have helped a failing scenario most.
 
-    gain_k = g(u with u_k = 0) - g(u)
+    gain = g(u with u_j = 0 where u_j < 0, or > 0, for the components j of a parameter) - g(u)
 
-A counterfactual of one step: it says what to change, not how the parameters share the blame.
+A cause is a parameter that is low, or one that is high; a vector may be both, here and there. It is a
+counterfactual of one step: it says what to change, not how the parameters share the blame.
 """
 
 from __future__ import annotations
@@ -27,15 +28,15 @@ class Causes:
     ----------
     labels : array of str, shape (scenario,)
         Parameter and direction, for example "clearance low".
-    gains : array, shape (scenario, parameter)
-        Rise of g when the parameter is put back to its median; NaN where that run failed.
-    parameters : tuple of str
-        Names along the second axis of `gains`.
+    gains : array, shape (scenario, cause)
+        Rise of g when the cause is taken away; NaN where that run failed.
+    names : tuple of str
+        The causes along the second axis of `gains`: each parameter's "low", then its "high".
     """
 
     labels: np.ndarray
-    gains: Float[np.ndarray, "scenario parameter"]
-    parameters: tuple[str, ...]
+    gains: Float[np.ndarray, "scenario cause"]
+    names: tuple[str, ...]
 
     def shares(self, weight=None) -> dict[str, float]:
         """Return the share of each label, largest first, under the scenarios' weights if given."""
@@ -59,7 +60,7 @@ def causes(limit_state: LimitStateFunction, space: ParameterSpace, values: Mappi
     Returns
     -------
     Causes
-        Costs one call of g per scenario and parameter, and one per scenario.
+        Costs two calls of g per scenario and parameter, and one per scenario.
 
     Examples
     --------
@@ -67,34 +68,16 @@ def causes(limit_state: LimitStateFunction, space: ParameterSpace, values: Mappi
     >>> causes(lambda p: 3.0 - p["load"].sum(), space, {"load": jnp.array([[2.0, 2.0]])}).labels.tolist()
     ['load high']
     """
-    arrays = {name: jnp.asarray(values[name]) for name in space.names}
-    u = np.asarray(space.to_normal(arrays), float)
+    u = np.asarray(space.to_normal({name: jnp.asarray(values[name]) for name in space.names}), float)
+    names = tuple(f"{name} {side}" for name in space.names for side in ("low", "high"))
     evaluator = Evaluator(limit_state, space, max_calls=0, differentiable=False)
-    base, reset = evaluator.values(u), _reset(u, space)
-    moved = evaluator.values(reset.reshape(-1, space.dimension)).reshape(len(u), len(space.names))
-    gains = moved - base[:, None]
+    base, moved = evaluator.values(u), evaluator.values(_taken_away(u, space).reshape(-1, space.dimension))
+    gains = moved.reshape(len(u), len(names)) - base[:, None]
     main = np.argmax(np.where(np.isfinite(gains), gains, -np.inf), axis=1)
-    high = np.take_along_axis(_above_median(arrays, u, space), main[:, None], axis=1)[:, 0]
-    names = np.array(space.names)[main]
-    labels = np.array([f"{name} {'high' if up else 'low'}" for name, up in zip(names, high, strict=True)])
-    return Causes(labels, gains, space.names)
+    return Causes(np.array(names)[main], gains, names)
 
 
-def _reset(u, space):
-    """Return u with each parameter in turn at its median: (scenario, parameter, dimension)."""
-    keep = np.ones((len(space.names), space.dimension))
-    for row, part in enumerate(space.slices.values()):
-        keep[row, part] = 0.0
-    return u[:, None, :] * keep
-
-
-def _above_median(arrays, u, space):
-    """Return whether each parameter is above its median; for a vector, the sum of the cubes."""
-    median = space.from_normal(jnp.zeros(space.dimension))
-    columns = []
-    for name, part in space.slices.items():
-        if arrays[name].ndim == 1:
-            columns.append(np.asarray(arrays[name] > median[name]))
-        else:
-            columns.append(np.sum(u[:, part] ** 3, axis=1) > 0)
-    return np.stack(columns, axis=1)
+def _taken_away(u, space):
+    """Return u without each cause in turn: (scenario, cause, dimension)."""
+    parts = [np.isin(np.arange(space.dimension), np.r_[part]) for part in space.slices.values()]
+    return np.stack([np.where(part & side, 0.0, u) for part in parts for side in (u < 0, u > 0)], axis=1)

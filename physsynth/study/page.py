@@ -29,6 +29,7 @@ from physsynth.report.document import Block
 from physsynth.study.stage import Job
 from physsynth.study.stages.release import lineage
 
+CURVES = 25
 MEANING = {
     "MET": "the data in hand suffice",
     "FORECAST": "a forecast of the data still needed",
@@ -266,7 +267,7 @@ def _time_curves(job, model):
     dim = output.dims[1]
     names = scenarios["mode"].attrs["flag_meanings"].split()
     curves = {
-        name.replace("_", " "): output.values[scenarios["mode"].values == i] for i, name in enumerate(names)
+        name.replace("_", " "): output.values[_typical_rows(scenarios, i)] for i, name in enumerate(names)
     }
     threshold, label = _threshold(job, output.attrs["units"])
     spec = figures.curves_over_data(
@@ -278,8 +279,17 @@ def _time_curves(job, model):
         y=f"{model.experiment.output} [{output.attrs['units']}]",
         threshold_label=label,
     )
-    caption = "Failing scenarios by main cause, over the measurements; at most 40 of each are drawn."
+    caption = "Failing scenarios by main cause, over the measurements; some of each are drawn, picked in proportion to weight."
     return Figure("curves", caption, spec, "Curves of failing scenarios over the measured points.")
+
+
+def _typical_rows(scenarios, mode):
+    """Return scenarios of a mode to draw, picked evenly in proportion to their weights."""
+    rows = np.flatnonzero(scenarios["mode"].values == mode)
+    reached = np.cumsum(scenarios["weight"].values[rows])
+    count = min(CURVES, len(rows))
+    places = np.searchsorted(reached, (np.arange(count) + 0.5) / count * reached[-1])
+    return rows[np.unique(places.clip(max=len(rows) - 1))]
 
 
 def _threshold(job, unit):

@@ -113,8 +113,11 @@ def test_causes_of_an_additive_limit_state():
     }
     found = ps.rare.causes(g, space, values)
     assert found.labels.tolist() == ["load high", "wave high", "strength low"]
-    # the gain of a parameter in an additive limit state is its own deviation from the median
-    np.testing.assert_allclose(found.gains, [[0, 15, 6], [5.5, 2, 1], [0.1, 1, 20]], atol=1e-5)
+    # the gain of a cause in an additive limit state is its own deviation from the median
+    high = [[0, 15, 0], [6.0, 2, 0], [0.1, 1, 0]]
+    low = [[0, 0, 6], [-0.5, 0, 1], [0, 0, 20]]
+    np.testing.assert_allclose(found.gains[:, 1::2], high, atol=1e-5)
+    np.testing.assert_allclose(found.gains[:, 0::2], low, atol=1e-5)
     assert found.shares([0.5, 0.25, 0.25])["load high"] == 0.5
 
 
