@@ -279,7 +279,7 @@ def _time_curves(job, model):
         y=f"{model.experiment.output} [{output.attrs['units']}]",
         threshold_label=label,
     )
-    caption = "Failing scenarios by main cause, over the measurements; some of each are drawn, picked in proportion to weight."
+    caption = "Failing scenarios by main cause, picked in proportion to weight, over the measurements."
     return Figure("curves", caption, spec, "Curves of failing scenarios over the measured points.")
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.tree_util import Partial
 
 from physsynth import require
 from physsynth.calibrate import member_information
@@ -99,19 +101,27 @@ class NewMembers:
         assert self.problem.model is not None
         return self.problem.model.experiment.design
 
-    def information(self, groups: np.ndarray | None = None, without: int | None = None) -> Callable:
-        """Return the information in a member's data, measured like one of `groups`, `without` one slot."""
+    @cached_property
+    def _measured(self) -> Callable:
+        """Information in a member's data, measured like one of `groups` in the `kept` slots.
+
+        One function object for all designs, which differ in arrays alone and so share compiled code.
+        """
         model, design = self.problem.model, self.design
         assert model is not None
-        chosen = jnp.asarray(np.arange(design.mask.shape[0]) if groups is None else groups)
 
-        def information(psi, key):
-            group = design.at(chosen[jax.random.randint(key, (), 0, chosen.shape[0])])
-            if without is not None:
-                group = replace(group, mask=group.mask.at[without].set(False))
-            return member_information(model, group, psi, self.draw)
+        def information(groups, kept, psi, key):
+            group = design.at(groups[jax.random.randint(key, (), 0, groups.shape[0])])
+            return member_information(model, replace(group, mask=group.mask & kept), psi, self.draw)
 
         return information
+
+    def information(self, group: int | None = None, without: int | None = None) -> Callable:
+        """Return the information in a member's data: like any measured one, or all like one `group`."""
+        members, slots = self.design.mask.shape
+        groups = np.arange(members) if group is None else np.full(members, group)
+        kept = np.arange(slots) != (-1 if without is None else without)
+        return Partial(self._measured, jnp.asarray(groups), jnp.asarray(kept))
 
     def designs(self) -> dict[str, Callable]:
         """Return the other ways of measuring a member, by name.
@@ -121,7 +131,7 @@ class NewMembers:
         """
         if self.design.mask.shape[1] > 1:
             return {name: self.information(without=slot) for slot, name in self._slots()}
-        return {name: self.information(groups=np.array([group])) for group, name in self._conditions()}
+        return {name: self.information(group=group) for group, name in self._conditions()}
 
     def _slots(self):
         """Yield each slot with the median of its coordinate, named for people."""
