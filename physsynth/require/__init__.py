@@ -1,5 +1,6 @@
 """How much real data is still needed: one function a question, each answered by a `Requirement`."""
 
+from physsynth.core.checks import Check as Check
 from physsynth.require.allocate import Greedy as Greedy
 from physsynth.require.allocate import Uniform as Uniform
 from physsynth.require.belief import PartialBelief as PartialBelief
@@ -13,7 +14,6 @@ from physsynth.require.noise import Gaussian as Gaussian
 from physsynth.require.population import Wording as Wording
 from physsynth.require.population import population as population
 from physsynth.require.precision import precision as precision
-from physsynth.require.requirement import Check as Check
 from physsynth.require.requirement import Question as Question
 from physsynth.require.requirement import Requirement as Requirement
 

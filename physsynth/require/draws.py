@@ -11,8 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from physsynth.core.checks import Check
 from physsynth.core.errors import ParameterError
-from physsynth.require.requirement import Check
 
 Theta = Mapping[str, jax.Array]
 Rows = Float[np.ndarray, "draw dimension"]
@@ -95,14 +95,14 @@ def pilot_checks(rows: Rows) -> tuple[Check, ...]:
         Check(
             "posterior draws",
             len(rows),
-            LEAST_DRAWS,
+            f">= {LEAST_DRAWS:g}",
             len(rows) >= LEAST_DRAWS,
             "draw more from the posterior, or collect a pilot and calibrate on it",
         ),
         Check(
             "widest range of a parameter among the draws",
             spread,
-            0.0,
+            "> 0",
             spread > 0,
             "draws that do not vary carry no uncertainty: hand in posterior draws, not an estimate",
         ),

@@ -10,8 +10,9 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float
 
+from physsynth.core.checks import Check
 from physsynth.require.engine import first_crossings
-from physsynth.require.requirement import LEVELS, Check, Question, Requirement, quantiles_of
+from physsynth.require.requirement import LEVELS, Question, Requirement, quantiles_of
 from physsynth.require.statement import number_text
 
 LEAST_SIZE = 30.0
@@ -127,14 +128,14 @@ def _monte_carlo_error(needed, assurance):
 
 def _error_check(error):
     name = "relative Monte Carlo error of the number"
-    return Check(name, error, LARGEST_ERROR, error <= LARGEST_ERROR, "raise replicates")
+    return Check(name, error, f"<= {LARGEST_ERROR:g}", error <= LARGEST_ERROR, "raise replicates")
 
 
 def _size_check(size):
     return Check(
         "effective particles in the thinnest twentieth of the futures",
         size,
-        LEAST_SIZE,
+        f">= {LEAST_SIZE:g}",
         size >= LEAST_SIZE,
         "hand in more posterior draws and raise particles",
     )
@@ -144,7 +145,7 @@ def _reach_check(planned, assurance, max_n):
     return Check(
         f"number at assurance {assurance:g} within the largest one looked at",
         planned,
-        float(max_n),
+        f"<= {number_text(max_n)}",
         math.isfinite(planned),
         f"the target takes more than {number_text(max_n)}; raise max_n, or ask for less",
     )

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from physsynth.core.checks import Check
 from physsynth.core.errors import ParameterError
 from physsynth.require.statement import compose
 
@@ -25,28 +26,6 @@ VERDICTS = MappingProxyType(
     }
 )
 LEVELS = (0.05, 0.5, 0.8, 0.95)
-
-
-@dataclass(frozen=True)
-class Check:
-    """One thing that was looked at before the number was given.
-
-    Parameters
-    ----------
-    name : str
-        What was checked.
-    value, threshold : float
-        What was found, and the limit it was held against.
-    passed : bool
-    advice : str
-        What to do where it failed.
-    """
-
-    name: str
-    value: float
-    threshold: float
-    passed: bool
-    advice: str = ""
 
 
 @dataclass(frozen=True)

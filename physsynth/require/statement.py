@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from physsynth.require.requirement import Check, Requirement
+    from physsynth.core.checks import Check
+    from physsynth.require.requirement import Requirement
 
 CONTEXT = ("question of interest", "context of use", "model influence", "decision consequence")
 
@@ -76,4 +77,4 @@ def _floor(floor):
 
 
 def _failed(check: Check) -> str:
-    return f"{check.name}: {check.value:.3g} against {check.threshold:.3g}. {check.advice}".strip()
+    return f"{check.name}: {check.value:.3g}, wanted {check.threshold}. {check.advice}".strip()

@@ -24,7 +24,7 @@ def unreachable():
         probability_never=0.4,
         floor=3.5,
         where=where,
-        checks=(Check("draws", 10.0, 100.0, False, "draw more"),),
+        checks=(Check("draws", 10.0, ">= 100", False, "draw more"),),
     )
 
 
@@ -44,7 +44,7 @@ def test_statement_says_floor_and_failed_checks():
     assert statement["verdict"].startswith("FLOOR: no amount")
     assert "40 to never; probability that they never suffice 40%" in statement["number"]
     assert "3.5" in statement["floor"]
-    assert statement["failed_checks"] == ["draws: 10 against 100. draw more"]
+    assert statement["failed_checks"] == ["draws: 10, wanted >= 100. draw more"]
     assert statement["context_of_use"]["model influence"] == "high"
 
 

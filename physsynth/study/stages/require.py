@@ -23,6 +23,7 @@ from physsynth.study.store import write_json
 SCENARIOS = 400
 CONDITIONS = 5
 OUTSIDE = 0.5
+MOST = 1e300
 
 
 class Require:
@@ -226,10 +227,10 @@ def _summary(job, need, outside):
         "sha256": data.attrs["sha256"],
     }
     statement = need.statement(context, in_hand)
-    checks = [{**vars(check), "threshold": f"limit {check.threshold:g}"} for check in need.checks]
     return {
         **need.summary(),
-        "checks": [{**check, "value": float(min(check["value"], 1e300))} for check in checks],
+        # A number that is never reached has no place in JSON.
+        "checks": [{**check.summary(), "value": float(min(check.value, MOST))} for check in need.checks],
         "statement": statement,
         "headline": f"{statement['verdict']} {statement['number']}",
         "share_outside_measured_range": outside,
