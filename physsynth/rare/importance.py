@@ -88,7 +88,12 @@ class Importance:
             plan = plan.drawn(evaluator, rng, size).searched(evaluator)
             if turn == 2 and not plan.trusted and not len(plan.found.population):
                 plan = plan.explored(evaluator, rng)
-            if turn >= LEAST_ROUNDS - 1 and not plan.fresh and before - plan.wanted(target_cov) < size and plan.trusted:
+            if (
+                turn >= LEAST_ROUNDS - 1
+                and not plan.fresh
+                and before - plan.wanted(target_cov) < size
+                and plan.trusted
+            ):
                 break
         return plan
 
