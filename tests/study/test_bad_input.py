@@ -186,7 +186,7 @@ def test_a_read_only_output_folder(study, command):
 
 def _full_device(handle, mode):
     os.close(handle)
-    return open("/dev/full", mode)  # noqa: SIM115 - the caller closes it
+    return open("/dev/full", mode)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
