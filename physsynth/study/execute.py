@@ -126,21 +126,21 @@ def run(
     PhyssynthError
         For whatever the user can mend. Earlier results stay whole.
     """
-    build_problem(study)
+    problem = build_problem(study)
     with locked(out):
         store = Store(out / "stages")
         if fresh:
             store.clear()
         folders: dict[str, Path] = {}
         for step in plan(study, out, last):
-            folders[step.stage.name] = _do(study, store, step, folders, watcher, workers, command)
+            folders[step.stage.name] = _do(problem, store, step, folders, watcher, workers, command)
         files = _publish(folders, out)
     summaries = {name: read_json(folder / SUMMARY) for name, folder in folders.items()}
     checks = tuple(check for summary in summaries.values() for check in checks_of(summary))
     return Outcome(out, files, checks, summaries)
 
 
-def _do(study, store, step, folders, watcher, workers, command) -> Path:
+def _do(problem, store, step, folders, watcher, workers, command) -> Path:
     name = step.stage.name
     if step.finished:
         folder = store.folder(name, step.key)
@@ -149,7 +149,7 @@ def _do(study, store, step, folders, watcher, workers, command) -> Path:
     started = time.monotonic()
     inputs = {needed: folders[needed] for needed in step.stage.needs if needed in folders}
     work = store.begin(name, step.key)
-    step.stage.run(Job(study, name, work, inputs, workers, command, watcher.begin(name)))
+    step.stage.run(Job(problem, name, work, inputs, workers, command, watcher.begin(name)))
     folder = store.finish(name, step.key)
     watcher.end(name, time.monotonic() - started, checks_of(read_json(folder / SUMMARY)))
     return folder

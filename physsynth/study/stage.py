@@ -14,7 +14,7 @@ import jax
 from physsynth.core.checks import Check
 from physsynth.core.files import read, read_tree
 from physsynth.study.load import Study
-from physsynth.study.problem import Problem, build_problem
+from physsynth.study.problem import Problem
 from physsynth.study.store import read_json
 
 SUMMARY = "summary.json"
@@ -26,7 +26,8 @@ class Job:
 
     Attributes
     ----------
-    study : Study
+    problem : Problem
+        The study, put together.
     stage : str
     folder : Path
         Where the stage writes.
@@ -39,7 +40,7 @@ class Job:
         The command that reproduces the run.
     """
 
-    study: Study
+    problem: Problem
     stage: str
     folder: Path
     inputs: Mapping[str, Path]
@@ -47,10 +48,10 @@ class Job:
     command: str = ""
     progress: Callable[[str], None] = field(default=lambda line: None)
 
-    @cached_property
-    def problem(self) -> Problem:
-        """The study, put together."""
-        return build_problem(self.study)
+    @property
+    def study(self) -> Study:
+        """The study file."""
+        return self.problem.study
 
     @property
     def key(self) -> jax.Array:

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -26,7 +28,7 @@ from physsynth.core.failures import Stop
 from physsynth.core.files import read, write
 from physsynth.study.load import Study, load_study
 from physsynth.study.precision import use_precision
-from physsynth.study.problem import Problem
+from physsynth.study.problem import Problem, build_problem
 from physsynth.study.shards import run_shards
 from physsynth.study.stage import SUMMARY, Job
 from physsynth.study.store import write_json
@@ -80,7 +82,7 @@ def sample_replicate(study_path: Path, seed: int, folder: Path, inputs: dict, i:
     """Sample one replicate in a worker process."""
     study = load_study(study_path, seed)
     use_precision(study.tables.study.precision)
-    Sampler.of(Job(study, Rare.name, folder, inputs)).write_shard(i)
+    Sampler.of(Job(build_problem(study), Rare.name, folder, inputs)).write_shard(i)
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,15 @@ class Sampler:
     def problem(self) -> Problem:
         """The study, put together."""
         return self.job.problem
+
+    @property
+    def reference_draw(self) -> dict[str, jax.Array]:
+        """The reference density of members, in the form of a posterior draw."""
+        laws: list[Any] = [self.sim.parameters[v].distribution for v in self.problem.population_variables]
+        return {
+            "location": jnp.stack([jnp.asarray(law.loc) for law in laws]),
+            "log_spread": jnp.log(jnp.stack([jnp.asarray(law.scale) for law in laws])),
+        }
 
     def write_shard(self, i: int) -> None:
         """Sample replicate i and write it."""
@@ -146,7 +157,8 @@ class Result:
     @classmethod
     def of(cls, sampler: Sampler, replicates: list[xr.Dataset], posterior) -> Result:
         """Join the replicates and carry them over the posterior draws."""
-        carried = [_carry(sampler, replicate, posterior) for replicate in replicates]
+        size = max(replicate.sizes["scenario"] for replicate in replicates)
+        carried = [_carry(sampler, replicate, posterior, size) for replicate in replicates]
         per_draw = np.stack([part.probabilities for part in carried])
         scenarios = _scenarios(sampler, replicates, [part.weights for part in carried], posterior)
         probability = _over_draws(per_draw)
@@ -160,8 +172,11 @@ class _Carried:
     ess: np.ndarray
 
 
-def _carry(sampler, replicate, posterior) -> _Carried:
-    """Return one replicate's probability under every draw, and its predictive weights."""
+def _carry(sampler, replicate, posterior, size) -> _Carried:
+    """Return one replicate's probability under every draw, and its predictive weights.
+
+    Replicates are padded to one `size` with scenarios of no weight, so that they share compiled code.
+    """
     weights = replicate["weight"].values
     if posterior is None:
         ess = weights.sum() ** 2 / max(np.sum(weights**2), 1e-300)
@@ -169,18 +184,19 @@ def _carry(sampler, replicate, posterior) -> _Carried:
     draws = thinned(sampler.problem.population_draws(posterior))
     if not weights.sum() > 0:
         return _Carried(np.zeros(len(draws["location"])), weights, np.zeros(1))
-    values = {name: jnp.asarray(replicate[name].values) for name in sampler.problem.population_variables}
-    laws = sampler.sim.parameters
-    log_reference = sum(laws[name].distribution.log_prob(value) for name, value in values.items())
-    over = rare.over_draws(
-        values,
-        jnp.asarray(weights),
-        sampler.problem.log_density,
-        log_reference,
-        draws,
-        replicate.attrs["draws"],
-    )
-    return _Carried(over.probabilities, over.weights, over.effective_sample_sizes)
+    spare = size - len(weights)
+    names = sampler.problem.population_variables
+    values = {name: jnp.asarray(np.pad(replicate[name].values, (0, spare), mode="edge")) for name in names}
+    log_reference = _log_density(sampler.problem.log_density, sampler.reference_draw, values)
+    padded = jnp.asarray(np.pad(weights, (0, spare)))
+    log_density, n = sampler.problem.log_density, replicate.attrs["draws"]
+    over = rare.over_draws(values, padded, log_density, log_reference, draws, n)
+    return _Carried(over.probabilities, over.weights[: len(weights)], over.effective_sample_sizes)
+
+
+@partial(jax.jit, static_argnums=0)
+def _log_density(log_density, draw, values):
+    return log_density(draw, values)
 
 
 def thinned(draws):
@@ -271,7 +287,12 @@ def _log_predictive(sampler, values, posterior):
 
 def log_members(problem: Problem, draws, own) -> jax.Array:
     """Log posterior predictive density of members' values (scenario,): the mean density over draws."""
-    logs = jax.lax.map(lambda draw: problem.log_density(draw, own), draws, batch_size=64)
+    return _log_mean_density(problem.log_density, draws, own)
+
+
+@partial(jax.jit, static_argnums=0)
+def _log_mean_density(log_density, draws, values):
+    logs = jax.lax.map(lambda draw: log_density(draw, values), draws, batch_size=64)
     return jax.nn.logsumexp(logs, axis=0) - jnp.log(logs.shape[0])
 
 
