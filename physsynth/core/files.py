@@ -43,15 +43,18 @@ def write_bytes(path: Path, data: bytes) -> Path:
 
 @contextmanager
 def writing(path: Path):
-    """Turn what the operating system says about a path into an OutputError."""
+    """Turn what the operating system says about a path into an OutputError.
+
+    HDF5 reports a disk that fills up while a file is closed as a RuntimeError.
+    """
     try:
         yield
-    except OSError as reason:
+    except (OSError, RuntimeError) as reason:
         raise OutputError(
             "cannot write",
             file=path,
             wanted="a folder that can be written to, with room for the results",
-            got=reason.strerror or str(reason),
+            got=getattr(reason, "strerror", None) or str(reason),
             advice="free some space, or choose another folder with --out",
         ) from reason
 

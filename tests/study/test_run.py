@@ -116,6 +116,19 @@ def test_the_overdose_scenarios_are_overdoses(theophylline):
     assert set(np.unique(scenarios["dose_factor"])) <= {0, 1, 2}
 
 
+def test_the_population_lies_where_published_fits_lie(theophylline):
+    """nlme's fit of the same data (Pinheiro and Bates, 2000): ka 1.6 /h, CL 0.040 L/h/kg, ke 0.088 /h."""
+    _, out, _ = theophylline
+    found = json.loads(next((out / "stages").glob("calibrate-*/summary.json")).read_text())
+    clearance, volume = (
+        found["parameters"][f"{name}_per_body_weight"]["q50"] for name in ("clearance", "volume")
+    )
+    # within about two posterior standard deviations, on 300 draws
+    assert 1.0 < found["typical"]["absorption_rate"]["q50"] < 2.2
+    assert 0.033 < clearance < 0.047
+    assert 0.078 < clearance / volume < 0.098
+
+
 def test_a_second_run_reuses_every_stage(braking):
     study, out, _ = braking
     before = _digests(out)
