@@ -3,6 +3,7 @@
 Other annotations are for readers and for pyright; at the doors, wrong types are refused in our own words.
 """
 
+import jax
 from beartype import beartype
 
 
@@ -14,5 +15,4 @@ def typecheck(function):
 
 
 def _is_shaped(kind) -> bool:
-    text = kind if isinstance(kind, str) else getattr(kind, "__name__", "")
-    return "[Array," in text
+    return getattr(kind, "array_type", None) is jax.Array

@@ -32,7 +32,10 @@ class Plausibility:
     @property
     def residual(self) -> xr.DataArray:
         """Return each scenario's largest violation in units of the tolerance; <= 1 where all laws hold."""
-        return (self.dataset["violation"] / self.dataset["tolerance"]).max("constraint", skipna=False)
+        relative = (self.dataset["violation"] / self.dataset["tolerance"]).values
+        worst = relative.max(axis=1, initial=0.0)
+        attrs = {"units": "1", "long_name": "largest violation of a physical law, in units of its tolerance"}
+        return xr.DataArray(worst, dims="scenario", attrs=attrs)
 
     def checks(self) -> list[Check]:
         """Return one check a constraint: it holds on every scenario."""
@@ -91,7 +94,7 @@ def plausibility(sim: Simulator, dataset: xr.Dataset) -> Plausibility:
 
     def violations(scenario):
         p, y = scenario
-        return jnp.stack([law.violation(sim, p, y) for law in sim.constraints])
+        return jnp.array([law.violation(sim, p, y) for law in sim.constraints], float)
 
     tolerance = np.array([law.tolerance for law in sim.constraints])
     measured = np.asarray(

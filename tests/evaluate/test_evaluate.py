@@ -1,5 +1,7 @@
 """Predictive checks and laws on cases whose outcome is known."""
 
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
@@ -79,6 +81,13 @@ def test_a_scenario_that_failed_is_not_held(runs):
         .values[3]
         .all()
     )
+
+
+def test_a_simulator_without_laws_breaks_none(runs):
+    lawless = dataclasses.replace(ps.simulator("driving/braking"), constraints=())
+    found = ps.evaluate.plausibility(lawless, runs)
+    assert found.checks() == []
+    assert (found.residual == 0).all()
 
 
 def test_a_missing_variable_is_named(runs):

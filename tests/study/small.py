@@ -24,8 +24,13 @@ def small_study(name: str, folder: Path) -> Path:
     head, _, rest = text.partition("[require]")
     for key, value in SMALL.items():
         head = re.sub(rf"^{key} = .*$", f"{key} = {value}", head, flags=re.MULTILINE)
-    if "[calibrate]\n" not in head:
-        lines = "\n".join(f"{key} = {SMALL[key]}" for key in ("warmup", "draws", "chains"))
+    missing = [
+        key for key in ("warmup", "draws", "chains") if not re.search(rf"^{key} =", head, re.MULTILINE)
+    ]
+    lines = "\n".join(f"{key} = {SMALL[key]}" for key in missing)
+    if "[calibrate]\n" in head:
+        head = head.replace("[calibrate]\n", f"[calibrate]\n{lines}\n")
+    else:
         head = head.replace("[calibrate.parameters]", f"[calibrate]\n{lines}\n\n[calibrate.parameters]")
     rest = re.sub(r"^replicates = .*\n", "", rest, flags=re.MULTILINE)
     rest = rest.replace("factor = 3", f"factor = 3\nreplicates = 20\nmax_n = {SMALL['max_n']}")

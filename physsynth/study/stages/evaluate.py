@@ -12,8 +12,9 @@ from physsynth.calibrate.priors import deviation
 from physsynth.core import simulate
 from physsynth.core.files import read_tree, write
 from physsynth.study.load import Study
+from physsynth.study.predictive import ordinary_scenarios
 from physsynth.study.stage import SUMMARY, Job
-from physsynth.study.stages.rare import Sampler, ordinary_scenarios
+from physsynth.study.stages.rare import Sampler
 from physsynth.study.store import write_json
 
 NEW_MEMBERS = 1000
@@ -40,7 +41,7 @@ class Evaluate:
         sampler = Sampler.of(job)
         job.progress("laws on every scenario")
         n = job.study.tables.evaluate.ordinary_scenarios
-        drawn = ordinary_scenarios(sampler, job.posterior, job.key, n)
+        drawn = ordinary_scenarios(job.problem, sampler.sim, job.posterior, job.key, n)
         ordinary = simulate(sampler.sim, drawn, on_failure=job.problem.on_failure)
         write(job.folder / "ordinary.nc", ordinary)
         for kind, scenarios in (("rare", job.dataset("rare", "scenarios")), ("ordinary", ordinary)):

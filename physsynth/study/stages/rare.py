@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +27,12 @@ from physsynth.core.failures import Stop
 from physsynth.core.files import read, write
 from physsynth.study.load import Study, load_study
 from physsynth.study.precision import use_precision
+from physsynth.study.predictive import log_density_under, log_predictive, ordinary_scenarios, thinned
 from physsynth.study.problem import Problem, build_problem
 from physsynth.study.shards import run_shards
 from physsynth.study.stage import SUMMARY, Job
 from physsynth.study.store import write_json
 
-MOST_DRAWS = 1000
 LEAST_ESS = 50.0
 SMALL_MODE = 0.01
 ORDINARY = 4096
@@ -187,23 +186,11 @@ def _carry(sampler, replicate, posterior, size) -> _Carried:
     spare = size - len(weights)
     names = sampler.problem.population_variables
     values = {name: jnp.asarray(np.pad(replicate[name].values, (0, spare), mode="edge")) for name in names}
-    log_reference = _log_density(sampler.problem.log_density, sampler.reference_draw, values)
+    log_reference = log_density_under(sampler.problem.log_density, sampler.reference_draw, values)
     padded = jnp.asarray(np.pad(weights, (0, spare)))
     log_density, n = sampler.problem.log_density, replicate.attrs["draws"]
     over = rare.over_draws(values, padded, log_density, log_reference, draws, n)
     return _Carried(over.probabilities, over.weights[: len(weights)], over.effective_sample_sizes)
-
-
-@partial(jax.jit, static_argnums=0)
-def _log_density(log_density, draw, values):
-    return log_density(draw, values)
-
-
-def thinned(draws):
-    """Return at most a thousand of the posterior draws, evenly spaced."""
-    count = len(draws["location"])
-    index = np.linspace(0, count - 1, min(count, MOST_DRAWS)).astype(int)
-    return {name: value[index] for name, value in draws.items()}
 
 
 def _scenarios(sampler, replicates, weights, posterior) -> xr.Dataset:
@@ -221,7 +208,7 @@ def _scenarios(sampler, replicates, weights, posterior) -> xr.Dataset:
     found = rare.causes(sampler.limit_state, space, {name: jnp.asarray(v) for name, v in values.items()})
     mode = _merged(found.labels, weight)
     names = sorted(set(mode), key=lambda name: -weight[mode == name].sum())
-    density = _log_predictive(sampler, values, posterior)
+    density = log_predictive(sampler.problem, sampler.sim, values, posterior)
     limit = sampler.problem.sim.limit_states[sampler.job.study.tables.rare.limit_state]
     return runs.assign(
         limit_state=(
@@ -271,51 +258,12 @@ def _merged(labels, weight):
     return np.array(["other" if name in small else name for name in labels])
 
 
-def _log_predictive(sampler, values, posterior):
-    """Log density of scenarios under the posterior predictive: the mean over draws of the members' law."""
-    population = sampler.problem.population_variables
-    total = np.zeros(len(next(iter(values.values()))))
-    for name, parameter in sampler.sim.parameters.items():
-        if name not in population:
-            total = total + np.asarray(parameter.distribution.log_prob(jnp.asarray(values[name])))
-    if posterior is None:
-        return total
-    draws = thinned(sampler.problem.population_draws(posterior))
-    own = {name: jnp.asarray(values[name]) for name in population}
-    return total + np.asarray(log_members(sampler.problem, draws, own))
-
-
-def log_members(problem: Problem, draws, own) -> jax.Array:
-    """Log posterior predictive density of members' values (scenario,): the mean density over draws."""
-    return _log_mean_density(problem.log_density, draws, own)
-
-
-@partial(jax.jit, static_argnums=0)
-def _log_mean_density(log_density, draws, values):
-    logs = jax.lax.map(lambda draw: log_density(draw, values), draws, batch_size=64)
-    return jax.nn.logsumexp(logs, axis=0) - jnp.log(logs.shape[0])
-
-
 def _percentile(sampler, density, posterior):
-    ordinary = ordinary_scenarios(sampler, posterior, jax.random.fold_in(sampler.job.key, 10_000), ORDINARY)
-    reference = np.sort(_log_predictive(sampler, ordinary, posterior))
+    ordinary = ordinary_scenarios(
+        sampler.problem, sampler.sim, posterior, jax.random.fold_in(sampler.job.key, 10_000), ORDINARY
+    )
+    reference = np.sort(log_predictive(sampler.problem, sampler.sim, ordinary, posterior))
     return 100.0 * np.searchsorted(reference, density, side="right") / ORDINARY
-
-
-def ordinary_scenarios(sampler, posterior, key, n) -> dict[str, np.ndarray]:
-    """Draw scenarios of the posterior predictive: a draw of the population, then a member of it."""
-    space = sampler.sim.space
-    values = dict(space.sample(key, n))
-    if posterior is not None:
-        draws = sampler.problem.population_draws(posterior)
-        pick, member = jax.random.split(jax.random.fold_in(key, 1))
-        index = jax.random.randint(pick, (n,), 0, len(draws["location"]))
-        z = jax.random.normal(member, (n, draws["location"].shape[1]))
-        log_own = draws["location"][index] + jnp.exp(draws["log_spread"][index]) * z
-        values |= {
-            name: jnp.exp(log_own[:, i]) for i, name in enumerate(sampler.problem.population_variables)
-        }
-    return {name: np.asarray(value) for name, value in values.items()}
 
 
 def _over_draws(per_draw) -> xr.Dataset:

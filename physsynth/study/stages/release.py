@@ -9,6 +9,7 @@ import xarray as xr
 
 from physsynth import release
 from physsynth.core.checks import Check
+from physsynth.evaluate import Plausibility
 from physsynth.release import Contract
 from physsynth.study.load import Study
 from physsynth.study.stage import SUMMARY, Job
@@ -110,10 +111,8 @@ def _with_violation(job, scenarios, kind):
     """Attach each scenario's largest violation of a law, in units of that law's tolerance."""
     if not (job.inputs["evaluate"] / f"{kind}_laws.nc").exists():
         return scenarios
-    laws = job.dataset("evaluate", f"{kind}_laws")
-    worst = (laws["violation"] / laws["tolerance"]).max("constraint", skipna=False).values
-    attrs = {"units": "1", "long_name": "largest violation of a physical law, in units of its tolerance"}
-    return scenarios.assign(constraint_violation=("scenario", worst, attrs))
+    laws = Plausibility(job.dataset("evaluate", f"{kind}_laws"))
+    return scenarios.assign(constraint_violation=laws.residual)
 
 
 def _population(job) -> xr.Dataset:

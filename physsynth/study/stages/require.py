@@ -15,9 +15,9 @@ from physsynth import require
 from physsynth.calibrate import member_information
 from physsynth.core.files import write
 from physsynth.study.load import Study
+from physsynth.study.predictive import log_members, thinned
 from physsynth.study.problem import Problem
 from physsynth.study.stage import SUMMARY, Job
-from physsynth.study.stages.rare import log_members, thinned
 from physsynth.study.store import write_json
 
 SCENARIOS = 400
