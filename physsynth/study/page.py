@@ -26,8 +26,9 @@ from physsynth.report import (
     significant,
 )
 from physsynth.report.document import Block
+from physsynth.report.numbers import MISSING
+from physsynth.study.lineage import lineage
 from physsynth.study.stage import Job
-from physsynth.study.stages.release import lineage
 
 CURVES = 25
 MEANING = {
@@ -81,9 +82,20 @@ def _headline(job, rare, need):
     ends = span["with_monte_carlo_error"]
     low, high = percent(ends["q05"]), percent(ends["q95"])
     known = f"{lead}; what is not known of the population leaves {low} to {high} open"
-    if need and need["number"] and need["verdict"] != "MET":
-        return f"{known}. About {need['number']:,.0f} more {need['counted']} would settle it."
-    return known + "."
+    return f"{known}. {_more(job, need)}".strip() if need else f"{known}."
+
+
+def _more(job, need):
+    """Say how many more members would narrow the probability, and on what condition."""
+    if not need["number"] or need["verdict"] == "MET":
+        return ""
+    factor = job.study.tables.require.factor
+    lead = f"About {need['number']:,.0f} more {need['counted']} would narrow that to a factor of {factor:g}"
+    return (
+        f"{lead}, if the model holds beyond what was measured."
+        if need["verdict"] == "EXTRAPOLATION"
+        else f"{lead}."
+    )
 
 
 def event_words(job: Job) -> str:
@@ -114,11 +126,15 @@ def _key_numbers(rare, need):
         facts.append(
             Fact(
                 f"{need['counted']} still needed",
-                Quantity(need["number"], "", *ends),
+                Quantity(need["number"], "", *ends, form=_count),
                 "90 % forecast interval",
             )
         )
     return facts
+
+
+def _count(x):
+    return MISSING if x is None else f"{x:,.0f}"
 
 
 def _requirement(job) -> Iterator[Section]:

@@ -11,6 +11,7 @@ from physsynth import release
 from physsynth.core.checks import Check
 from physsynth.evaluate import Plausibility
 from physsynth.release import Contract
+from physsynth.study.lineage import lineage
 from physsynth.study.load import Study
 from physsynth.study.stage import SUMMARY, Job
 from physsynth.study.store import write_json
@@ -64,32 +65,6 @@ class Release:
 
 def _title(study):
     return study.tables.release.title or f"Rare scenarios: {study.tables.study.title or study.name}"
-
-
-def lineage(job: Job) -> dict:
-    """Return where the results come from, as plain JSON."""
-    study, sim = job.study, job.problem.sim
-    found = {
-        "study": study.path.name,
-        "study_sha256": study.sha256,
-        "question": study.tables.study.question,
-        "seed": study.tables.study.seed,
-        "precision": study.tables.study.precision,
-        "command": job.command,
-        "simulator": sim.name,
-        "references": list(sim.references),
-        "license": study.tables.release.license,
-        "stages": {name: folder.name.rpartition("-")[2] for name, folder in job.inputs.items()},
-    }
-    if job.problem.measurements is not None:
-        table = study.tables.measurements
-        assert table is not None
-        found["measurements"] = {
-            "file": job.problem.measurements.attrs["source_file"],
-            "sha256": job.problem.measurements.attrs["sha256"],
-            "source": table.source or "not stated",
-        }
-    return found
 
 
 def _datasets(job) -> dict[str, xr.Dataset]:
