@@ -6,7 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 from physsynth.core.checks import Check
@@ -19,8 +26,9 @@ class Display:
     """Shows a run: a line for each finished stage, and below them how far the present one is."""
 
     def __init__(self):
-        columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-        self._progress = Progress(*columns, console=console, transient=True)
+        columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+        left = (TextColumn("left"), TimeRemainingColumn())
+        self._progress = Progress(*columns, *left, console=console, transient=True)
         self._task = None
 
     def __enter__(self):
@@ -33,11 +41,11 @@ class Display:
     def begin(self, stage: str):
         """Show a stage that begins; return what is told lines about it."""
         self._clear()
-        self._task = task = self._progress.add_task(stage)
+        self._task = task = self._progress.add_task(stage, total=None)
         last = {"line": ""}
 
-        def progress(line: str) -> None:
-            self._progress.update(task, description=f"{stage}: {line}")
+        def progress(line: str, done: int | None = None, total: int | None = None) -> None:
+            self._progress.update(task, description=f"{stage}: {line}", completed=done, total=total)
             if not console.is_terminal and line != last["line"]:
                 console.print(f"{stage:<10} {line}")
             last["line"] = line

@@ -64,7 +64,7 @@ class Outcome:
 class Watcher(Protocol):
     """Is told how a run goes."""
 
-    def begin(self, stage: str) -> Callable[[str], None]:
+    def begin(self, stage: str) -> Callable[..., None]:
         """Return what is told lines about the stage that begins."""
         ...
 

@@ -111,7 +111,7 @@ class RareTable(BaseModel):
 
     model_config = ConfigDict(extra="allow", frozen=True)
     limit_state: str
-    scenarios: int = Field(2000, ge=1)
+    scenarios: int = Field(1000, ge=1)
     target_cov: float = Field(0.03, gt=0.0, lt=1.0)
     max_calls: int = Field(200_000, ge=100)
     replicates: int = Field(4, ge=2, le=64)

@@ -35,7 +35,7 @@ class Job:
         Folders of the finished stages that it needs.
     workers : int
     progress : callable
-        Told a line about how far the work is.
+        Told a line about how far the work is and, where it is known, how many parts of how many are done.
     command : str
         The command that reproduces the run.
     """
@@ -46,7 +46,7 @@ class Job:
     inputs: Mapping[str, Path]
     workers: int = 1
     command: str = ""
-    progress: Callable[[str], None] = field(default=lambda line: None)
+    progress: Callable[..., None] = field(default=lambda *told: None)
 
     @property
     def study(self) -> Study:

@@ -67,7 +67,7 @@ class Rare:
             sampler.write_shard,
             (sample_replicate, (job.study.path, job.study.tables.study.seed, job.folder, dict(job.inputs))),
             job.workers,
-            lambda done: job.progress(f"replicate {done} of {table.replicates}"),
+            lambda done: job.progress(f"replicate {done} of {table.replicates}", done, table.replicates),
         )
         replicates = [read(path) for path in paths]
         job.progress("reweighting over the posterior")

@@ -203,11 +203,11 @@ def _extrapolated(need, problem, outside):
     model = problem.model
     output = model.experiment.output
     measured = np.asarray(model.experiment.design.observed)[np.asarray(model.experiment.design.mask)]
-    unit = problem.sim.outputs[output].unit
+    unit, words = problem.sim.outputs[output].unit, output.replace("_", " ")
     line = (
-        f"{outside:.0%} of the failure probability lies where the {output} exceeds what was ever measured "
+        f"{outside:.0%} of the failure probability lies where the {words} exceeds what was ever measured "
         f"({measured.min():.3g} to {measured.max():.3g} {unit}); there the number rests on the model alone. "
-        f"Only measurements of {output} in that range can show an error of the model."
+        f"Only measurements of {words} in that range can show an error of the model."
     )
     return replace(need, verdict="EXTRAPOLATION", assumptions=(line, *need.assumptions))
 
