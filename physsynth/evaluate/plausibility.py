@@ -92,14 +92,8 @@ def plausibility(sim: Simulator, dataset: xr.Dataset) -> Plausibility:
     parameters = {name: jnp.asarray(dataset[name].values) for name in sim.parameters}
     outputs = {name: jnp.asarray(dataset[name].values) for name in sim.outputs}
 
-    def violations(scenario):
-        p, y = scenario
-        return jnp.array([law.violation(sim, p, y) for law in sim.constraints], float)
-
     tolerance = np.array([law.tolerance for law in sim.constraints])
-    measured = np.asarray(
-        jax.jit(lambda s: jax.lax.map(violations, s, batch_size=_BLOCK))((parameters, outputs))
-    )
+    measured = _violations(sim, (parameters, outputs), dataset.sizes["scenario"])
     return Plausibility(
         xr.Dataset(
             {
@@ -111,3 +105,15 @@ def plausibility(sim: Simulator, dataset: xr.Dataset) -> Plausibility:
             {"constraint": [law.name for law in sim.constraints]},
         )
     )
+
+
+def _violations(sim, scenarios, count):
+    """Return the violation of each law by each scenario (scenario, constraint)."""
+    if not sim.constraints:
+        return np.zeros((count, 0))
+
+    def one(scenario):
+        p, y = scenario
+        return jnp.stack([law.violation(sim, p, y) for law in sim.constraints])
+
+    return np.asarray(jax.jit(lambda s: jax.lax.map(one, s, batch_size=_BLOCK))(scenarios))
