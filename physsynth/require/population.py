@@ -28,7 +28,7 @@ from physsynth.require.engine import grow, resample, sizes, truth_and_others
 from physsynth.require.members import Information, as_partial, imagine, log_likelihood
 from physsynth.require.outcome import Aim, Futures, forecast, met, needs_pilot, planning_size
 from physsynth.require.requirement import Question, Requirement
-from physsynth.require.worth import DRAWS, Screen, member_information, worth
+from physsynth.require.screen import DRAWS, Screen, compare, member_information
 
 PLANNED = "as planned"
 PARTS = ("location", "log_spread", "other")
@@ -169,7 +169,7 @@ def population(
     need = forecast(aim, futures, floor, ASSUMPTIONS, checks)
     if not designs:
         return need
-    table = worth(screen, {PLANNED: planned, **others}, planning_size(need, max_n))
+    table = compare(screen, {PLANNED: planned, **others}, planning_size(need, max_n))
     return replace(need, where=table)
 
 

@@ -32,7 +32,7 @@ from physsynth.require.engine import grow, sizes, truth_and_others
 from physsynth.require.noise import FunctionOfCondition, Gaussian, Noise
 from physsynth.require.outcome import Aim, Futures, forecast, met, needs_pilot, planning_size
 from physsynth.require.requirement import LEVELS, Question, Requirement
-from physsynth.require.worth import Screen
+from physsynth.require.screen import Screen
 
 PLANNED_AT = 32
 ASSUMPTIONS = (

@@ -83,7 +83,7 @@ class Screen:
         return math.expm1(excess.root)
 
 
-def worth(screen: Screen, matrices: Mapping[str, Float[np.ndarray, "c c"]], n: float) -> xr.Dataset:
+def compare(screen: Screen, matrices: Mapping[str, Float[np.ndarray, "c c"]], n: float) -> xr.Dataset:
     """Compare ways of measuring new members with the first of them.
 
     Parameters

@@ -7,7 +7,7 @@ import pytest
 from jax.tree_util import Partial
 
 from physsynth.require.members import log_likelihood
-from physsynth.require.worth import Screen, member_information, worth
+from physsynth.require.screen import Screen, compare, member_information
 
 
 def measured_with_sd(sd):
@@ -52,14 +52,14 @@ def test_information_is_the_likelihoods_own():
     np.testing.assert_allclose(score.T @ score / len(z), expected, atol=0.05 * expected.max())
 
 
-def test_worth_counts_members_exactly():
+def test_comparison_counts_members_exactly():
     """Noise variance 3 on top of spread 1: four times as many members as measured exactly."""
     draws = np.random.default_rng(0).normal(size=(500, 2)) * [0.3, 0.0]
     screen = Screen.of(draws, draws[:, 0])
     ways = {"exact": measured_with_sd(1e-6), "noisy": measured_with_sd(3**0.5), "useless": nothing}
     core, key = jnp.asarray(draws), jax.random.key(0)
     matrices = {name: member_information(name, way, core, key) for name, way in ways.items()}
-    table = worth(screen, matrices, 50.0)
+    table = compare(screen, matrices, 50.0)
     assert table["condition"].values.tolist() == list(ways)
     np.testing.assert_allclose(table["equivalent"], [50.0, 200.0, np.inf], rtol=1e-6)
     np.testing.assert_allclose(table["extra"], [0.0, 150.0, np.inf], atol=1e-3)
