@@ -5,6 +5,7 @@ from physsynth.require.allocate import Greedy as Greedy
 from physsynth.require.allocate import Uniform as Uniform
 from physsynth.require.belief import PartialBelief as PartialBelief
 from physsynth.require.belief import Prior as Prior
+from physsynth.require.credit import Credit as Credit
 from physsynth.require.demonstration import demonstration as demonstration
 from physsynth.require.failures import Binomial as Binomial
 from physsynth.require.failures import Poisson as Poisson
@@ -14,24 +15,35 @@ from physsynth.require.noise import Gaussian as Gaussian
 from physsynth.require.population import Wording as Wording
 from physsynth.require.population import population as population
 from physsynth.require.precision import precision as precision
+from physsynth.require.regime import Regime as Regime
 from physsynth.require.requirement import Question as Question
 from physsynth.require.requirement import Requirement as Requirement
+from physsynth.require.statement import Round as Round
+from physsynth.require.trained import Trained as Trained
+from physsynth.require.worth import Estimate as Estimate
+from physsynth.require.worth import worth as worth
 
 __all__ = [
     "Bernoulli",
     "Binomial",
     "Check",
+    "Credit",
+    "Estimate",
     "Gaussian",
     "Greedy",
     "PartialBelief",
     "Poisson",
     "Prior",
     "Question",
+    "Regime",
     "Requirement",
+    "Round",
+    "Trained",
     "Uniform",
     "Wording",
     "demonstration",
     "monitor",
     "population",
     "precision",
+    "worth",
 ]

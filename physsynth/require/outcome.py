@@ -35,6 +35,8 @@ class Aim:
         Wanted probability that the number suffices.
     reported : callable
         From a width to the number that is shown for it.
+    scale : {"linear", "log"}
+        Of the width: a difference, or the log of a ratio.
     """
 
     question: Question
@@ -43,6 +45,7 @@ class Aim:
     target: float
     assurance: float
     reported: Callable[[float], float] = float
+    scale: str = "linear"
 
 
 @dataclass(frozen=True)
@@ -167,5 +170,5 @@ def _paths(aim, futures, needed):
             ),
         },
         {"n": ("n", np.asarray(futures.grid), {"units": "1", "long_name": f"{counted} added"})},
-        {"target": aim.target, "present": aim.present},
+        {"target": aim.target, "present": aim.present, "scale": aim.scale},
     )

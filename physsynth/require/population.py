@@ -155,7 +155,9 @@ def population(
     read = Reader(log_quantity, layout)
     values = _checked(np.asarray(_values(read, rows), float))
     present = _present_width(values, interval)
-    aim = Aim(question, "log ratio of the interval's ends", present, math.log(factor), assurance, _ratio)
+    aim = Aim(
+        question, "log ratio of the interval's ends", present, math.log(factor), assurance, _ratio, "log"
+    )
     if present <= aim.target:
         return met(aim, ASSUMPTIONS[:1], checks)
     core = jnp.asarray(rows[:DRAWS, : 2 * k])

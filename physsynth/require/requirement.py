@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -13,7 +13,10 @@ import xarray as xr
 
 from physsynth.core.checks import Check
 from physsynth.core.errors import ParameterError
-from physsynth.require.statement import compose
+from physsynth.require.credit import Credit
+from physsynth.require.plain import plain, rows
+from physsynth.require.regime import Regime
+from physsynth.require.statement import Round, compose
 
 VERDICTS = MappingProxyType(
     {
@@ -42,12 +45,15 @@ class Question:
         When the claim counts as supported.
     counted : str
         What the number counts, in the plural: "patients", "trials", "miles".
+    reading : str
+        How the number is read: "more patients" come on top of the data in hand.
     """
 
     claim: str
     quantity: str
     target: str
     counted: str
+    reading: str = "{number} more {counted}"
 
 
 @dataclass(frozen=True)
@@ -59,7 +65,8 @@ class Requirement:
     verdict : str
         One of FORECAST, MET, NEEDS_PILOT, FLOOR, EXTRAPOLATION, CREDIT_REFUSED.
     number : float or None
-        The number to plan with, on top of the data in hand; None if there is none.
+        The number to plan with, None if there is none; on top of the data in hand, unless the question
+        is read otherwise.
     question : Question
     quantiles : mapping of float to float
         Quantiles of the number that will turn out to be needed; inf where it is never reached.
@@ -75,6 +82,14 @@ class Requirement:
         What the quantiles were computed from, one entry per ``replicate``; empty for exact formulas.
     assumptions : tuple of str
     checks : tuple of Check
+    credit : Credit or None
+        What simulation is worth here, with the number without it; None where none was handed in.
+    regime : Regime or None
+        Where the quantity lies beside the measured range, and what would reveal an error there.
+    worth : xr.Dataset
+        Over ``parameter``: the largest share of the quantity's variance that knowing it could remove.
+    stopping : str
+        When to stop, and how often one may look.
 
     Raises
     ------
@@ -93,6 +108,10 @@ class Requirement:
     forecast: xr.Dataset = field(default_factory=xr.Dataset)
     assumptions: tuple[str, ...] = ()
     checks: tuple[Check, ...] = ()
+    credit: Credit | None = None
+    regime: Regime | None = None
+    worth: xr.Dataset = field(default_factory=xr.Dataset)
+    stopping: str = "not stated"
 
     def __post_init__(self):
         if self.verdict not in VERDICTS:
@@ -120,15 +139,22 @@ class Requirement:
             "probability_never": plain(self.probability_never),
             "bound": plain(self.bound),
             "floor": plain(self.floor),
-            "where": rows(self.where),
+            "where": rows(self.where, "condition"),
+            "worth": rows(self.worth, "parameter"),
+            "credit": None if self.credit is None else self.credit.summary(),
+            "regime": None if self.regime is None else self.regime.summary(),
+            "stopping": self.stopping,
             "assumptions": list(self.assumptions),
             "checks": [{name: plain(value) for name, value in vars(check).items()} for check in self.checks],
         }
 
     def statement(
-        self, context: Mapping[str, str] | None = None, data: Mapping[str, str] | None = None
+        self,
+        context: Mapping[str, str] | None = None,
+        data: Mapping[str, str] | None = None,
+        earlier: Sequence[Round] = (),
     ) -> dict[str, Any]:
-        """Return the real-data requirement statement as plain text sections.
+        """Return the real-data requirement statement as plain sections, ready for JSON.
 
         Parameters
         ----------
@@ -137,27 +163,10 @@ class Requirement:
             influence, decision consequence.
         data : mapping of str to str, optional
             The data in hand: source, size, digest.
+        earlier : sequence of Round
+            Earlier forecasts of the same claim, and what happened.
         """
-        return compose(self, VERDICTS[self.verdict], rows(self.where), context or {}, data or {})
-
-
-def plain(value):
-    """Return a JSON value: Python numbers, and None for what is not finite."""
-    if isinstance(value, bool | np.bool_):
-        return bool(value)
-    if isinstance(value, int | np.integer):
-        return int(value)
-    if isinstance(value, float | np.floating):
-        return float(value) if math.isfinite(value) else None
-    return value
-
-
-def rows(table: xr.Dataset) -> list[dict[str, Any]]:
-    """Return a Dataset over ``condition`` as one plain dict a condition."""
-    if "condition" not in table.dims:
-        return []
-    frame = table.to_dataframe().reset_index()
-    return [{name: plain(value) for name, value in row.items()} for row in frame.to_dict("records")]
+        return compose(self, VERDICTS[self.verdict], context or {}, data or {}, earlier)
 
 
 def quantiles_of(needed: np.ndarray, levels: tuple[float, ...] = LEVELS) -> dict[float, float]:

@@ -1,27 +1,65 @@
-"""The real-data requirement statement: one page of plain text sections, rendered elsewhere."""
+"""The real-data requirement statement: one page of plain sections, rendered elsewhere."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from physsynth.require.plain import plain, rows
 
 if TYPE_CHECKING:
     from physsynth.core.checks import Check
     from physsynth.require.requirement import Requirement
 
 CONTEXT = ("question of interest", "context of use", "model influence", "decision consequence")
+FAN = (0.05, 0.5, 0.8, 0.95)
+
+
+@dataclass(frozen=True)
+class Round:
+    """An earlier forecast of the same claim, and what happened.
+
+    Parameters
+    ----------
+    label : str
+        For example the date, or the size of the data then.
+    number, low, high : float
+        What was forecast: the number to plan with and its 90 % interval.
+    actual : float or None
+        What it took; None while it is not known.
+    """
+
+    label: str
+    number: float
+    low: float
+    high: float
+    actual: float | None = None
+
+    @classmethod
+    def of(cls, label: str, forecast: Requirement, actual: float | None = None) -> Round:
+        """Keep what a forecast said, for the record of the next statement."""
+        number = math.inf if forecast.number is None else forecast.number
+        return cls(label, number, forecast.quantiles[0.05], forecast.quantiles[0.95], actual)
+
+    def summary(self) -> dict[str, Any]:
+        """Return a plain dict for JSON, with whether the actual number lay in the interval."""
+        kept = None if self.actual is None else self.low <= self.actual <= self.high
+        return {**{name: plain(value) for name, value in vars(self).items()}, "inside": kept}
 
 
 def compose(
     requirement: Requirement,
     meaning: str,
-    where: list[dict[str, Any]],
     context: Mapping[str, str],
     data: Mapping[str, str],
+    earlier: Sequence[Round],
 ) -> dict[str, Any]:
     """Return the sections of the statement in reading order; what nobody stated says so."""
-    question = requirement.question
+    question, regime = requirement.question, requirement.regime
     return {
         "claim": question.claim,
         "quantity": question.quantity,
@@ -30,10 +68,17 @@ def compose(
         "data_in_hand": dict(data) or {"data": "not stated"},
         "verdict": f"{requirement.verdict}: {meaning}.",
         "number": _number(requirement),
-        "where": where,
-        "floor": _floor(requirement.floor),
+        "where": rows(requirement.where, "condition"),
+        "worth": rows(requirement.worth, "parameter"),
+        "credit": _credit(requirement),
+        "floor": _floor(requirement),
+        "regime": regime.sentences() if regime else ["Not assessed."],
+        "reveal": regime.reveal if regime and regime.reveal else "Not assessed.",
+        "stopping_rule": requirement.stopping,
+        "earlier_forecasts": [one.summary() for one in earlier],
         "assumptions": list(requirement.assumptions),
         "failed_checks": [_failed(check) for check in requirement.failed],
+        "figures": _figures(requirement, earlier),
     }
 
 
@@ -51,14 +96,15 @@ def number_text(n: float | None) -> str:
 
 
 def _number(requirement):
-    counted = requirement.question.counted
+    question = requirement.question
     if requirement.verdict == "MET":
-        return f"No more {counted} are needed."
+        return f"No more {question.counted} are needed."
     if requirement.verdict == "NEEDS_PILOT":
         return "No number can be given yet."
-    lead = f"{number_text(requirement.number)} more {counted}"
+    words = {"number": number_text(requirement.number), "counted": question.counted}
+    lead = question.reading.format(**words)
     if requirement.number is None:
-        lead = f"No number of {counted} within reach can be planned with"
+        lead = f"No number of {question.counted} within reach can be planned with"
     return f"{lead}{_interval(requirement)}."
 
 
@@ -70,11 +116,76 @@ def _interval(requirement):
     return f" (90 % forecast interval {number_text(low)} to {number_text(high)}{share})"
 
 
-def _floor(floor):
-    if floor is None:
+def _floor(requirement):
+    if requirement.floor is None:
         return "Not assessed."
-    return f"The best that any amount of such data can reach: {floor:.3g}."
+    lead = f"The best that any amount of such data can reach: {requirement.floor:.3g}."
+    causes = [line for line in requirement.assumptions if line.startswith("floor:")]
+    return " ".join([lead, *causes])
+
+
+def _credit(requirement):
+    credit = requirement.credit
+    if credit is None:
+        return ["No simulation was handed in."]
+    low, high = (number_text(end) for end in credit.interval)
+    lines = [
+        f"Simulation counts as {number_text(credit.equivalents)} real {requirement.question.counted} "
+        f"({low} to {high}); no amount of it counts as more than {_most(credit.ceiling)} ({credit.method})."
+    ]
+    if credit.refused:
+        lines = [f"No credit is given: {credit.refused}."]
+    if credit.number_without is not None:
+        without = number_text(credit.number_without)
+        lines.append(f"Without simulation: {without}; with it: {number_text(requirement.number)}.")
+    if credit.bound_without is not None and requirement.bound is not None:
+        lines.append(
+            f"Bound today without simulation: {credit.bound_without:.3g}; with it: {requirement.bound:.3g}."
+        )
+    if credit.bias is not None:
+        lines.append(f"Bias of the simulator ({credit.bias_means}): {credit.bias:.3g}.")
+    if credit.tipping is not None:
+        lines.append(f"The claim tips where that bias is {credit.tipping:.3g}.")
+    return lines
+
+
+def _most(ceiling):
+    return "any number that can be named" if math.isinf(ceiling) else number_text(ceiling)
 
 
 def _failed(check: Check) -> str:
     return f"{check.name}: {check.value:.3g}, wanted {check.threshold}. {check.advice}".strip()
+
+
+def _figures(requirement, earlier):
+    """Return the data of the figures that there are data for."""
+    fan, credit = _fan(requirement), requirement.credit
+    curve = rows(credit.curve, "bias") if credit else []
+    known = [one.summary() for one in earlier if one.actual is not None]
+    return {
+        **({"fan": fan} if fan else {}),
+        **({"tipping": {"curve": curve, "tipping": plain(credit.tipping)}} if curve else {}),
+        **({"forecast_against_actual": known} if known else {}),
+    }
+
+
+def _fan(requirement):
+    """Return quantiles of the width over the imagined futures; one that met the target stays there."""
+    forecast = requirement.forecast
+    if "n" not in forecast.dims:
+        return None
+    target, width = forecast.attrs["target"], forecast["width"].values
+    reached = np.where(np.isnan(width), target, width)
+    back = np.exp if forecast.attrs.get("scale") == "log" else np.asarray
+    with np.errstate(over="ignore"):
+        fan = back(np.quantile(reached, FAN, axis=0, method="inverted_cdf"))
+        target = float(back(target))
+    return {
+        "n": forecast["n"].values.tolist(),
+        "quantiles": {f"{level:g}": [plain(v) for v in line] for level, line in zip(FAN, fan, strict=True)},
+        "target": plain(target),
+        "floor": plain(requirement.floor),
+        "width": str(forecast["width"].attrs.get("long_name", "width")).split(";")[0],
+        "counted": requirement.question.counted,
+        "planned": plain(requirement.number),
+    }

@@ -5,7 +5,27 @@ from importlib import import_module
 
 import pytest
 
-MODULES = ["demonstration", "engine", "monitor", "population", "precision", "requirement", "statement"]
+MODULES = [
+    "demonstration",
+    "engine",
+    "monitor",
+    "population",
+    "precision",
+    "regime",
+    "requirement",
+    "statement",
+    "worth",
+]
+    "demonstration",
+    "engine",
+    "monitor",
+    "population",
+    "precision",
+    "regime",
+    "requirement",
+    "statement",
+    "worth",
+]
 
 
 @pytest.mark.parametrize("module", MODULES)

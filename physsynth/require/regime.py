@@ -1,0 +1,127 @@
+"""The regime map: where the quantity lies, beside where there are data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from numpy.typing import ArrayLike
+
+from physsynth.core.errors import ParameterError
+
+MOST_OUTSIDE = 0.5
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One axis of the regime: what was measured along it, and what is asked.
+
+    Parameters
+    ----------
+    name, unit : str
+    measured, asked : (float, float)
+        Least and largest value.
+    outside : float
+        Share of what is asked that lies outside the measured range.
+    """
+
+    name: str
+    unit: str
+    measured: tuple[float, float]
+    asked: tuple[float, float]
+    outside: float
+
+
+@dataclass(frozen=True)
+class Regime:
+    """Whether a quantity lies inside the measured range, axis by axis.
+
+    Parameters
+    ----------
+    axes : tuple of Axis
+    reveal : str
+        Which direct measurements would reveal an error of the model where nothing was measured.
+    """
+
+    axes: tuple[Axis, ...]
+    reveal: str = ""
+
+    @classmethod
+    def of(
+        cls,
+        measured: Mapping[str, ArrayLike],
+        asked: Mapping[str, ArrayLike],
+        units: Mapping[str, str] | None = None,
+        weight: Float[np.ndarray, " n"] | None = None,
+    ) -> Regime:
+        """Compare what is asked with the range of what was measured.
+
+        Parameters
+        ----------
+        measured, asked : mapping of str to array
+            Values along each axis: a condition, a load, a response.
+        units : mapping of str to str, optional
+        weight : array, optional
+            Of each asked value; equal unless given.
+
+        Raises
+        ------
+        ParameterError
+            If an asked axis was not measured, or there are no values.
+
+        Examples
+        --------
+        >>> Regime.of({"amplitude": [0.5, 1.0]}, {"amplitude": [2.0]}, {"amplitude": "m"}).outside
+        1.0
+        """
+        return cls(
+            tuple(_axis(name, measured, values, units or {}, weight) for name, values in asked.items())
+        )
+
+    @property
+    def outside(self) -> float:
+        """The largest share, over the axes, of what is asked that lies outside the measured range."""
+        return max((axis.outside for axis in self.axes), default=0.0)
+
+    @property
+    def extrapolates(self) -> bool:
+        """Whether most of what is asked lies where nothing was measured."""
+        return self.outside > MOST_OUTSIDE
+
+    def sentences(self) -> list[str]:
+        """Say of each axis whether the quantity lies inside."""
+        return [_sentence(axis) for axis in self.axes]
+
+    def summary(self) -> dict[str, Any]:
+        """Return a plain dict for JSON."""
+        axes = [
+            {**vars(axis), "measured": list(axis.measured), "asked": list(axis.asked)} for axis in self.axes
+        ]
+        return {"axes": axes, "outside": self.outside, "reveal": self.reveal}
+
+
+def _axis(name, measured, values, units, weight):
+    if name not in measured:
+        raise ParameterError(
+            "an axis that was not measured", key=f'measured["{name}"]', wanted="the values measured along it"
+        )
+    known, asked = (np.asarray(part, float).ravel() for part in (measured[name], values))
+    if not known.size or not asked.size or not np.isfinite([*known, *asked]).all():
+        raise ParameterError("no values along an axis", key=name, wanted="finite numbers")
+    low, high = float(known.min()), float(known.max())
+    out = (asked < low) | (asked > high)
+    share = float(np.average(out, weights=weight))
+    return Axis(name, units.get(name, "1"), (low, high), (float(asked.min()), float(asked.max())), share)
+
+
+def _sentence(axis):
+    unit = "" if axis.unit == "1" else f" {axis.unit}"
+    span = f"measured from {axis.measured[0]:.3g} to {axis.measured[1]:.3g}{unit}"
+    ends = f"{axis.asked[0]:.3g}{unit}"
+    if axis.asked[1] > axis.asked[0]:
+        ends = f"{axis.asked[0]:.3g} to {axis.asked[1]:.3g}{unit}"
+    place = "inside" if axis.outside == 0 else f"{axis.outside:.0%} outside"
+    return f"{axis.name}: {span}, asked {ends}: {place} the data."

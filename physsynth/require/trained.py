@@ -1,0 +1,133 @@
+"""What a synthetic set is worth for training a model: real training sets of matched risk.
+
+With R(k) the risk of the model trained on k real measurements and R_syn that of the one trained on the
+synthetic set, both on held-out real data, n_eq solves R(n_eq) = R_syn. Both are seen at the same held-out
+measurements i, so their difference is a mean of
+
+    d_i(k) = loss of a model trained on k real ones at i - loss of the synthetic model at i,
+
+with the variance of a mean over n held-out measurements, plus that of training sets, of which n real
+measurements give only n / k that share nothing.
+
+Source: Nadeau and Bengio (2003), Mach. Learn. 52, 239 (variance when training sets overlap); Fieller (1954),
+J. R. Stat. Soc. B 16, 175 (the interval is the set of k at which the two cannot be told apart).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import xarray as xr
+from jaxtyping import Float
+from scipy import special
+
+from physsynth.require import arguments
+from physsynth.require.worth import Finding
+
+Sample = Float[np.ndarray, "n ..."]
+FOLDS = 5
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A model that is trained, compared by its risk on held-out real measurements.
+
+    Parameters
+    ----------
+    fit : callable
+        ``fit(sample)`` -> model, from an array with one measurement a row.
+    loss : callable
+        ``loss(model, sample)`` -> losses (n,), one a measurement.
+    sizes : sequence of int
+        Sizes of real training sets, rising; at most four fifths of the real data.
+    repeats : int
+        Random splits into five folds.
+    seed : int
+        Of the splits.
+    words : str
+        What is trained.
+
+    Raises
+    ------
+    ParameterError
+        If sizes or repeats are no counts.
+    """
+
+    fit: Callable[[Sample], Any]
+    loss: Callable[[Any, Sample], Float[np.ndarray, " n"]]
+    sizes: tuple[int, ...]
+    repeats: int = 4
+    seed: int = 0
+    words: str = "trained model"
+
+    def __post_init__(self):
+        for size in self.sizes:
+            arguments.count("sizes", size, 1)
+        arguments.count("repeats", self.repeats, 1)
+
+    def compare(self, real: Sample, synthetic: Sample, levels: tuple[float, ...]) -> Finding:
+        """Return the sizes of real training sets that match the synthetic model's risk."""
+        arguments.count("sizes", (1 - 1 / FOLDS) * len(real) // max(self.sizes), 1)
+        rng = np.random.default_rng(self.seed)
+        whole, half = (self.loss(self.fit(part), real) for part in (synthetic, synthetic[::2]))
+        gap = self._gap(rng, real, whole)
+        still = max(float(np.mean(half) - np.mean(whole)), 0.0)
+        return Finding(
+            quantiles={level: self._matched(gap, special.ndtri(level), level) for level in levels},
+            ceiling=self._crossing(gap.mean + still),
+            bias=float(np.mean(whole)) - gap.best,
+            tipping=None,
+            curve=xr.Dataset(),
+            assumptions=(
+                "the synthetic set is as it is; another draw of it would have another risk",
+                "what more synthetic data would gain falls as one over their number",
+            ),
+        )
+
+    def _gap(self, rng, real, synthetic_losses):
+        """Return how much more a model trained on k real measurements loses than the synthetic one."""
+        seen = np.zeros((len(self.sizes), len(real)))
+        splits = []
+        for _ in range(self.repeats):
+            for held in np.array_split(rng.permutation(len(real)), FOLDS):
+                rest = rng.permutation(np.setdiff1d(np.arange(len(real)), held))
+                gaps = [self._losses(real, rest[:k], held) - synthetic_losses[held] for k in self.sizes]
+                seen[:, held] += np.array(gaps) / self.repeats
+                splits.append(np.mean(gaps, axis=1))
+        held_out = seen.var(axis=1, ddof=1) / len(real)
+        training = np.var(splits, axis=0, ddof=1)
+        variance = held_out + training * np.asarray(self.sizes) / len(real)
+        best = float(np.mean(synthetic_losses)) + float(seen.mean(axis=1).min())
+        return _Gap(seen.mean(axis=1), np.sqrt(variance), best)
+
+    def _losses(self, real, picked, held):
+        return np.asarray(self.loss(self.fit(real[picked]), real[held]), float)
+
+    def _matched(self, gap, z, level):
+        """Return the size at which the gap, z standard errors up, closes."""
+        size = self._crossing(gap.mean + z * gap.error)
+        return 0.0 if size == self.sizes[0] and level < 0.5 else size
+
+    def _crossing(self, gap):
+        """Return where the gap falls to zero, linear in log k; inf where that is beyond the largest size."""
+        closed = np.flatnonzero(gap <= 0)
+        if not closed.size:
+            return math.inf
+        place = int(closed[0])
+        if place == 0:
+            return float(self.sizes[0])
+        share = gap[place - 1] / (gap[place - 1] - gap[place])
+        low, high = np.log(self.sizes[place - 1 : place + 1])
+        return float(np.exp(low + share * (high - low)))
+
+
+class _Gap(NamedTuple):
+    """Gap in risk at each size, its standard error, and the best risk from real data."""
+
+    mean: Float[np.ndarray, " size"]
+    error: Float[np.ndarray, " size"]
+    best: float

@@ -1,0 +1,111 @@
+"""Real-equivalents against simulated truth."""
+
+import math
+
+import numpy as np
+import pytest
+
+from physsynth.core.errors import ParameterError, UnknownNameError
+from physsynth.require import Trained, worth
+
+REPLICATIONS = 200
+# Three binomial standard errors of a nominal 0.90 over 200 replications.
+BAND = 3 * math.sqrt(0.9 * 0.1 / REPLICATIONS)
+
+
+def equivalents(bias, sd, m):
+    """s^2 / (b^2 + s_z^2 / m) with s = 1."""
+    return 1 / (bias**2 + sd**2 / m)
+
+
+@pytest.mark.parametrize(
+    ("bias", "sd", "n", "m"), [(0.2, 1.2, 50, 2000), (0.5, 1.0, 30, 300), (0.0, 1.0, 50, 500)]
+)
+def test_interval_covers_the_true_worth_at_its_rate(bias, sd, n, m):
+    rng = np.random.default_rng(1)
+    truth, inside = equivalents(bias, sd, m), 0
+    for _ in range(REPLICATIONS):
+        q = worth(rng.normal(size=n), rng.normal(bias, sd, m)).quantiles
+        inside += q[0.05] <= truth <= q[0.95]
+    assert inside / REPLICATIONS >= 0.9 - BAND
+
+
+def test_more_synthetic_data_do_not_pass_the_ceiling():
+    """With a bias of 0.5 sd a mean is never worth more than 4; at n = 10^4 its estimate is within 8 %."""
+    rng = np.random.default_rng(0)
+    real, synthetic = rng.normal(size=10_000), rng.normal(0.5, 1.0, 40_000)
+    need = worth(real, synthetic)
+    assert need.credit is not None
+    assert need.credit.equivalents <= need.credit.ceiling * 1.01
+    assert need.floor == need.credit.ceiling == pytest.approx(4.0, rel=0.12)
+    assert need.credit.bias == pytest.approx(0.5, abs=0.05)
+
+
+def test_a_set_that_is_worth_nothing_earns_no_credit():
+    rng = np.random.default_rng(0)
+    need = worth(rng.normal(size=200), rng.normal(3.0, 1.0, 1000))
+    assert need.verdict == "CREDIT_REFUSED"
+    assert "No credit" in need.statement()["credit"][0]
+
+
+def test_any_smooth_statistic():
+    """A variance, 20 % too large in the synthetic data: s^2 = 2, b^2 = 0.04, so at most 50."""
+    rng = np.random.default_rng(2)
+    synthetic = rng.normal(0.0, math.sqrt(1.2), 50_000)
+    inside = 0
+    for _ in range(40):
+        q = worth(rng.normal(size=2000), synthetic, np.var).quantiles
+        inside += q[0.05] <= 2 / (0.04 + 2 * 1.44 / 50_000) <= q[0.95]
+    assert inside / 40 >= 0.9 - 3 * math.sqrt(0.09 / 40)
+
+
+PREDICTORS = 5
+
+
+def least_squares(sample):
+    return np.linalg.lstsq(sample[:, :PREDICTORS], sample[:, PREDICTORS], rcond=None)[0]
+
+
+def squared_error(slopes, sample):
+    return (sample[:, PREDICTORS] - sample[:, :PREDICTORS] @ slopes) ** 2
+
+
+def linear(rng, n, slopes):
+    x = rng.normal(size=(n, PREDICTORS))
+    return np.column_stack([x, x @ slopes + rng.normal(size=n)])
+
+
+def test_trained_model_is_matched_by_its_risk():
+    """Least squares on k normal rows has the excess risk p / (k - p - 1); n_eq solves it for the true one."""
+    rng, inside = np.random.default_rng(0), 0
+    yardstick = Trained(least_squares, squared_error, sizes=(8, 12, 18, 27, 40, 60, 90, 135), repeats=2)
+    for _ in range(100):
+        slopes = np.ones(PREDICTORS)
+        error = rng.normal(size=PREDICTORS)
+        error *= math.sqrt(PREDICTORS / 24) / np.linalg.norm(error)
+        synthetic = linear(rng, 4000, slopes + error)
+        excess = np.sum((least_squares(synthetic) - slopes) ** 2)
+        truth = PREDICTORS + 1 + PREDICTORS / excess
+        q = worth(linear(rng, 200, slopes), synthetic, yardstick).quantiles
+        inside += q[0.05] <= truth <= q[0.95]
+    assert inside / 100 >= 0.9 - 3 * math.sqrt(0.09 / 100)
+
+
+def test_few_or_constant_real_data_need_a_pilot():
+    rng = np.random.default_rng(0)
+    assert worth(rng.normal(size=3), rng.normal(size=100)).verdict == "NEEDS_PILOT"
+    assert worth(np.ones(50), rng.normal(size=100)).verdict == "NEEDS_PILOT"
+
+
+def test_bad_input_is_named():
+    good = np.arange(20.0)
+    for change in ({"real": "many"}, {"real": [1.0, np.nan]}, {"synthetic": [1.0]}, {"statistic": 3}):
+        with pytest.raises(ParameterError) as caught:
+            worth(**{"real": good, "synthetic": good, **change})
+        assert caught.value.key in change
+    with pytest.raises(ParameterError, match="statistic"):
+        worth(good, good, lambda sample: sample)
+    with pytest.raises(UnknownNameError, match='"mean"'):
+        worth(good, good, "meen")
+    with pytest.raises(ParameterError):
+        Trained(least_squares, squared_error, sizes=(0, 5))
