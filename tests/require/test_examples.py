@@ -16,16 +16,6 @@ MODULES = [
     "statement",
     "worth",
 ]
-    "demonstration",
-    "engine",
-    "monitor",
-    "population",
-    "precision",
-    "regime",
-    "requirement",
-    "statement",
-    "worth",
-]
 
 
 @pytest.mark.parametrize("module", MODULES)

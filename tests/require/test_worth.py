@@ -31,13 +31,13 @@ def test_interval_covers_the_true_worth_at_its_rate(bias, sd, n, m):
 
 
 def test_more_synthetic_data_do_not_pass_the_ceiling():
-    """With a bias of 0.5 sd a mean is never worth more than 4; at n = 10^4 its estimate is within 8 %."""
+    """With a bias of 0.5 sd a mean is never worth more than 4; s^2 from 200 groups has an error of 10 %."""
     rng = np.random.default_rng(0)
     real, synthetic = rng.normal(size=10_000), rng.normal(0.5, 1.0, 40_000)
     need = worth(real, synthetic)
     assert need.credit is not None
     assert need.credit.equivalents <= need.credit.ceiling * 1.01
-    assert need.floor == need.credit.ceiling == pytest.approx(4.0, rel=0.12)
+    assert need.floor == need.credit.ceiling == pytest.approx(4.0, rel=0.3)
     assert need.credit.bias == pytest.approx(0.5, abs=0.05)
 
 
@@ -51,11 +51,11 @@ def test_a_set_that_is_worth_nothing_earns_no_credit():
 def test_any_smooth_statistic():
     """A variance, 20 % too large in the synthetic data: s^2 = 2, b^2 = 0.04, so at most 50."""
     rng = np.random.default_rng(2)
-    synthetic = rng.normal(0.0, math.sqrt(1.2), 50_000)
+    synthetic = rng.normal(0.0, math.sqrt(1.2), 10_000)
     inside = 0
     for _ in range(40):
-        q = worth(rng.normal(size=2000), synthetic, np.var).quantiles
-        inside += q[0.05] <= 2 / (0.04 + 2 * 1.44 / 50_000) <= q[0.95]
+        q = worth(rng.normal(size=1000), synthetic, np.var).quantiles
+        inside += q[0.05] <= 2 / (0.04 + 2 * 1.44 / 10_000) <= q[0.95]
     assert inside / 40 >= 0.9 - 3 * math.sqrt(0.09 / 40)
 
 
