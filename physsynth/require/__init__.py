@@ -9,6 +9,7 @@ from physsynth.require.credit import Credit as Credit
 from physsynth.require.demonstration import demonstration as demonstration
 from physsynth.require.failures import Binomial as Binomial
 from physsynth.require.failures import Poisson as Poisson
+from physsynth.require.learning_curve import learning_curve as learning_curve
 from physsynth.require.monitor import monitor as monitor
 from physsynth.require.noise import Bernoulli as Bernoulli
 from physsynth.require.noise import Gaussian as Gaussian
@@ -42,6 +43,7 @@ __all__ = [
     "Uniform",
     "Wording",
     "demonstration",
+    "learning_curve",
     "monitor",
     "population",
     "precision",

@@ -7,6 +7,19 @@ import math
 from physsynth.core.errors import ParameterError
 
 
+def finite(name: str, value: float) -> float:
+    """Return `value` if it is a finite number.
+
+    Raises
+    ------
+    ParameterError
+        Otherwise.
+    """
+    if not _number(value):
+        raise ParameterError("not a number", key=name, wanted="a finite number", got=repr(value))
+    return float(value)
+
+
 def fraction(name: str, value: float) -> float:
     """Return `value` if it lies strictly between 0 and 1.
 

@@ -8,6 +8,7 @@ import pytest
 MODULES = [
     "demonstration",
     "engine",
+    "learning_curve",
     "monitor",
     "population",
     "precision",

@@ -1,0 +1,126 @@
+"""Learning curves against laws whose size is known."""
+
+import math
+
+import numpy as np
+import pytest
+
+from physsynth.core.errors import ParameterError
+from physsynth.require import Round, learning_curve
+from physsynth.require.curves import LAWS
+
+PILOT, TRUTH = 120, 345
+SIZES = np.array([15, 30, 60, 120])
+
+
+def nearest_distances(rng, replicates=20, tests=400):
+    """Mean distance to the nearest of k points of one pilot on the unit torus: 1 / (2 sqrt(k)) on average."""
+    pilot, places = rng.random((PILOT, 2)), rng.random((tests, 2))
+    apart = np.abs(pilot[:, None] - places)
+    distance = np.sqrt((np.minimum(apart, 1 - apart) ** 2).sum(-1))
+    orders = [rng.permutation(PILOT) for _ in range(replicates)]
+    return np.array([[distance[order[:k]].min(0).mean() for k in SIZES] for order in orders])
+
+
+def test_subsamples_of_one_pilot_are_covered_honestly():
+    """A power law, pilot 120, truth 345: 90 % intervals cover at least 85 %, and span less than a factor 4."""
+    rng, target = np.random.default_rng(0), 0.5 / math.sqrt(TRUTH)
+    quantiles = [
+        learning_curve(SIZES, nearest_distances(rng), target, pilot=PILOT).quantiles for _ in range(100)
+    ]
+    assert np.mean([q[0.05] <= TRUTH <= q[0.95] for q in quantiles]) >= 0.85
+    assert np.median([q[0.95] / q[0.05] for q in quantiles]) < 4
+    assert np.median([q[0.5] for q in quantiles]) == pytest.approx(TRUTH, rel=0.1)
+
+
+def power_law(rng, floor, exponent, scatter, sizes=SIZES):
+    return (floor + 3 * sizes**-exponent) * (1 + scatter * rng.normal(size=(10, len(sizes))))
+
+
+@pytest.mark.parametrize(("floor", "exponent"), [(0.0, 0.5), (0.1, 0.8)])
+def test_independent_scores_are_covered(floor, exponent):
+    rng, target = np.random.default_rng(1), floor + 3 * TRUTH**-exponent
+    inside = 0
+    for _ in range(100):
+        q = learning_curve(SIZES, power_law(rng, floor, exponent, 0.04), target).quantiles
+        inside += q[0.05] <= TRUTH <= q[0.95]
+    assert inside / 100 >= 0.9 - 3 * math.sqrt(0.09 / 100)
+
+
+def test_an_asymptote_above_the_target_is_a_floor():
+    sizes = np.array([20, 40, 80, 160, 320, 640])
+    scores = power_law(np.random.default_rng(0), 0.5, 1.0, 0.005, sizes)
+    need = learning_curve(sizes, scores, 0.45)
+    assert (need.verdict, need.number) == ("FLOOR", None)
+    assert need.floor == pytest.approx(0.5, abs=0.02)
+    assert "levels off" in need.statement()["floor"]
+
+
+def test_a_new_round_narrows_the_forecast():
+    rng = np.random.default_rng(3)
+    sizes = np.array([15, 30, 60, 120, 240])
+    scores = power_law(rng, 0.0, 0.5, 0.05, sizes)
+    target = 3 * TRUTH**-0.5
+    first = learning_curve(sizes[:4], scores[:, :4], target)
+    second = learning_curve(sizes, scores, target)
+    spans = [need.quantiles[0.95] / need.quantiles[0.05] for need in (first, second)]
+    assert spans[1] < spans[0]
+    record = second.statement(earlier=[Round.of("after 120", first, TRUTH)])["earlier_forecasts"]
+    assert record[0]["inside"] is True
+
+
+def test_accuracy_rises_to_one():
+    accuracy = 1 - power_law(np.random.default_rng(2), 0.0, 0.7, 0.02)
+    need = learning_curve(SIZES, accuracy, 1 - 3 * TRUTH**-0.7, best=1.0)
+    assert need.quantiles[0.05] < TRUTH < need.quantiles[0.95]
+    assert need.bound == pytest.approx(1 - 3 * 120**-0.7, rel=0.01)
+
+
+def test_synthetic_data_stand_beside_the_number_without():
+    """Scores with synthetic data as if there were 60 more real ones: about 60 fewer are needed."""
+    rng, target = np.random.default_rng(5), 3 * TRUTH**-0.5
+    real = power_law(rng, 0.0, 0.5, 0.01)
+    augmented = 3 * (SIZES + 60.0) ** -0.5 * (1 + 0.01 * rng.normal(size=(10, 4)))
+    need = learning_curve(SIZES, real, target, augmented=augmented)
+    assert need.verdict == "FORECAST"
+    assert need.number < need.credit.number_without
+    useless = learning_curve(SIZES, augmented, target, augmented=real)
+    assert useless.verdict == "CREDIT_REFUSED"
+
+
+def test_met_and_pilot():
+    scores = power_law(np.random.default_rng(0), 0.0, 0.5, 0.02)
+    assert learning_curve(SIZES, scores, 1.0).verdict == "MET"
+    assert learning_curve(SIZES[:2], scores[:, :2], 0.1).verdict == "NEEDS_PILOT"
+    assert learning_curve(SIZES, scores[:1], 0.1).verdict == "NEEDS_PILOT"
+
+
+@pytest.mark.parametrize("law", LAWS, ids=lambda law: type(law).__name__)
+def test_laws_fall_and_are_inverted(law):
+    shapes = law.shapes(SIZES.astype(float))
+    n = np.array([20.0, 50.0, 300.0])
+    curve = law.curve(n, shapes[:, None, :])
+    assert np.all(np.diff(curve, axis=1) < 0)
+    usual = curve > -30
+    np.testing.assert_allclose(
+        law.size(curve, shapes[:, None, :])[usual], np.broadcast_to(n, curve.shape)[usual]
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "key"),
+    [
+        ({"sizes": [30, 15, 60, 120]}, "sizes"),
+        ({"scores": np.ones((3, 2))}, "scores"),
+        ({"target": float("nan")}, "target"),
+        ({"target": -0.1}, "best"),
+        ({"pilot": 50}, "pilot"),
+        ({"assurance": 2}, "assurance"),
+        ({"common_sd": -1}, "common_sd"),
+    ],
+)
+def test_bad_input_is_named(change, key):
+    scores = power_law(np.random.default_rng(0), 0.0, 0.5, 0.02)
+    with pytest.raises(ParameterError) as caught:
+        learning_curve(**{"sizes": SIZES, "scores": scores, "target": 0.1, **change})
+    assert caught.value.key == key
