@@ -23,7 +23,7 @@ def nearest_distances(rng, replicates=20, tests=400):
 
 
 def test_subsamples_of_one_pilot_are_covered_honestly():
-    """A power law, pilot 120, truth 345: 90 % intervals cover at least 85 %, and span less than a factor 4."""
+    """A power law, pilot 120, truth 345: 90 % intervals cover at least 85 %, within a factor of 4."""
     rng, target = np.random.default_rng(0), 0.5 / math.sqrt(TRUTH)
     quantiles = [
         learning_curve(SIZES, nearest_distances(rng), target, pilot=PILOT).quantiles for _ in range(100)
@@ -83,7 +83,7 @@ def test_synthetic_data_stand_beside_the_number_without():
     augmented = 3 * (SIZES + 60.0) ** -0.5 * (1 + 0.01 * rng.normal(size=(10, 4)))
     need = learning_curve(SIZES, real, target, augmented=augmented)
     assert need.verdict == "FORECAST"
-    assert need.number < need.credit.number_without
+    assert 0 < (need.number or 0) < (need.credit.number_without or 0)
     useless = learning_curve(SIZES, augmented, target, augmented=real)
     assert useless.verdict == "CREDIT_REFUSED"
 
