@@ -30,11 +30,12 @@ class Component(Protocol):
 
 @dataclass(frozen=True)
 class HalfNormal:
-    """A normal in a subspace, cut off by a half-space, and standard normal in all other directions.
+    """A normal in a subspace, cut off by a half-space, and of one variance in all other directions.
 
-        q(u) = phi(u) N(y; mean, L L') / phi(y) 1[a . y >= bound] / Phi((a . mean - bound) / s),   y = V' u
+        q(u) = N(y; mean, L L') 1[a . y >= bound] / Phi((a . mean - bound) / s) N(z; 0, scale^2 I)
 
-    With mean 0, L = I and bound = beta it is the exact conditional density of a linear limit state.
+    with y = V' u and z the rest of u; s is the standard deviation of a . y. With mean 0, L = I, scale = 1
+    and bound = beta it is the exact conditional density of a linear limit state.
     """
 
     basis: Float[np.ndarray, "d k"]
@@ -42,6 +43,7 @@ class HalfNormal:
     factor: Float[np.ndarray, "k k"]
     direction: Float[np.ndarray, " k"]
     bound: float
+    scale: float = 1.0
 
     @cached_property
     def _along(self):
@@ -63,7 +65,7 @@ class HalfNormal:
         lowest = (self.bound - centre) / spread
         t = centre - spread * ndtri(rng.uniform(1e-16, 1.0, n) * ndtr(-lowest))
         y = y + np.outer(t - y @ self.direction, slope)
-        return u + (y - z) @ self.basis.T
+        return self.scale * (u - z @ self.basis.T) + y @ self.basis.T
 
     def log_ratio(self, u: np.ndarray) -> np.ndarray:
         """Return log q(u) - log phi(u)."""
@@ -72,6 +74,10 @@ class HalfNormal:
         centre, spread, _ = self._along
         inside = log_ndtr((centre - self.bound) / spread)
         value = 0.5 * np.sum(y**2 - z**2, axis=1) - np.sum(np.log(np.diag(self.factor))) - inside
+        d, k = self.basis.shape
+        if self.scale != 1.0:
+            across = np.sum(u**2, axis=1) - np.sum(y**2, axis=1)
+            value += 0.5 * across * (1 - self.scale**-2) - (d - k) * np.log(self.scale)
         return np.where(y @ self.direction >= self.bound, value, -np.inf)
 
 

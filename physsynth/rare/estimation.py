@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import jax
 import numpy as np
+import xarray as xr
 
 from physsynth.core.errors import ParameterError, unknown_name
 from physsynth.core.space import ParameterSpace
 from physsynth.rare.auto import Auto
 from physsynth.rare.evaluator import Evaluator, LimitStateFunction
 from physsynth.rare.event import RESERVED, Event
+from physsynth.rare.guided import Guided
 from physsynth.rare.importance import Importance
 from physsynth.rare.modes import Modes, find_modes
 from physsynth.rare.montecarlo import MonteCarlo
 from physsynth.rare.outcome import Estimate, Method
+from physsynth.rare.runs import Runs
 from physsynth.rare.subset import Subset
 
+GUIDE_CALLS = 20
 METHODS: dict[str, Method] = {
     "auto": Auto(),
     "montecarlo": MonteCarlo(),
@@ -32,6 +36,8 @@ def estimate(
     max_calls: int = 100_000,
     method: str | Method = "auto",
     differentiable: bool = True,
+    guide: LimitStateFunction | None = None,
+    runs: xr.Dataset | None = None,
 ) -> Event:
     """Estimate the probability that a limit state is not positive, and sample the scenarios where it is not.
 
@@ -52,6 +58,13 @@ def estimate(
         "auto", "montecarlo", "subset", "importance", or an object of your own.
     differentiable : bool
         False for a limit state whose gradient does not exist or is not to be used.
+    guide : callable, optional
+        An approximate limit state (a network, a coarse step) that chooses the scenarios on which
+        `limit_state` is run. The estimate stays unbiased whatever its error; its calls are counted in
+        ``event.guide_calls``.
+    runs : xr.Dataset, optional
+        Runs already made, over ``scenario``: every parameter, `g`, and `log_density`, the log of the density
+        from which they were drawn. They enter the estimate, and the search starts from them.
 
     Returns
     -------
@@ -73,13 +86,27 @@ def estimate(
     (True, 0.023)
     """
     _check(space, target_cov, max_calls)
-    evaluator = Evaluator(limit_state, space, int(max_calls), differentiable)
+    known = Runs.none(space.dimension) if runs is None else Runs.read(runs, space)
+    evaluator = Evaluator(limit_state, space, int(max_calls), differentiable, known)
+    helper = evaluator if guide is None else Evaluator(guide, space, GUIDE_CALLS * int(max_calls))
+    strategy = _method(method) if guide is None else _guided(method, helper)
     rng = np.random.default_rng(np.asarray(jax.random.key_data(key)).ravel())
-    result = _method(method).run(evaluator, rng, target_cov)
-    return _event(space, result, find_modes(result, evaluator, rng), evaluator, key)
+    result = _with_runs(known, strategy, evaluator, rng, target_cov)
+    modes = find_modes(result, helper, rng)
+    return _event(space, result, modes, evaluator, key, helper.cost if guide is not None else 0)
 
 
-def _event(space, result: Estimate, modes: Modes, evaluator: Evaluator, key) -> Event:
+def _with_runs(known: Runs, method: Method, evaluator, rng, target_cov) -> Estimate:
+    """Return the runs' own estimate if it will do, else that of the method, both together."""
+    if not len(known.g):
+        return method.run(evaluator, rng, target_cov)
+    own = known.estimate(target_cov)
+    if own.converged:
+        return own
+    return known.joined(method.run(evaluator, rng, known.relaxed(target_cov)), target_cov)
+
+
+def _event(space, result: Estimate, modes: Modes, evaluator: Evaluator, key, guide_calls) -> Event:
     return Event(
         space=space,
         estimate=result,
@@ -88,6 +115,7 @@ def _event(space, result: Estimate, modes: Modes, evaluator: Evaluator, key) -> 
         cov=result.spread.cov,
         calls=evaluator.calls,
         gradient_calls=evaluator.gradient_calls,
+        guide_calls=guide_calls,
         failed_runs=evaluator.failed_runs,
         converged=result.converged,
         warnings=result.warnings,
@@ -101,6 +129,14 @@ def _method(method):
             raise unknown_name("method", method, METHODS, key="method")
         return METHODS[method]
     return method
+
+
+def _guided(method, guide: Evaluator) -> Method:
+    if method != "auto":
+        raise ParameterError(
+            "a guide beside a method", key="guide", wanted='method="auto"', got=f"method={method!r}"
+        )
+    return Guided(guide)
 
 
 def _check(space, target_cov, max_calls):

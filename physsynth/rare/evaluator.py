@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
+from typing import Protocol
 
 import jax
 import jax.numpy as jnp
@@ -24,6 +25,20 @@ GRADIENT_COST = 3
 LimitStateFunction = Callable[[dict[str, jax.Array]], jax.Array]
 
 
+class Known(Protocol):
+    """Points of standard normal space where g is known already."""
+
+    @property
+    def u(self) -> Float[np.ndarray, "n dimension"]:
+        """The points."""
+        ...
+
+    @property
+    def g(self) -> Float[np.ndarray, " n"]:
+        """The limit state there."""
+        ...
+
+
 class Evaluator:
     """Evaluates g over arrays of standard normals and keeps count.
 
@@ -36,10 +51,21 @@ class Evaluator:
         Budget in calls of g; a value with its gradient counts three.
     differentiable : bool
         Whether gradients may be asked for.
+    known : Known, optional
+        Runs already made, from which a search may start.
     """
 
-    def __init__(self, limit_state, space: ParameterSpace, max_calls: int, differentiable: bool = True):
+    def __init__(
+        self,
+        limit_state,
+        space: ParameterSpace,
+        max_calls: int,
+        differentiable: bool = True,
+        known: Known | None = None,
+    ):
         self.space, self.max_calls = space, max_calls
+        self.known_u = known.u if known else np.empty((0, space.dimension))
+        self.known_g = known.g if known else np.empty(0)
         self.continuous = _continuous(space)
         self.differentiable = differentiable and bool(self.continuous.any())
         self.calls = self.gradient_calls = self.failed_runs = 0

@@ -14,6 +14,7 @@ from physsynth.core.errors import ParameterError
 from physsynth.core.space import ParameterSpace
 from physsynth.rare.modes import Modes
 from physsynth.rare.outcome import Estimate
+from physsynth.rare.sensitivity import sensitivity
 from physsynth.rare.spread import spread_out
 
 RESERVED = ("g", "weight", "mode", "log_density", "plausibility", "status", "scenario")
@@ -38,6 +39,8 @@ class Event:
         Its coefficient of variation; infinite if nothing failed.
     calls, gradient_calls : int
         Evaluations of g alone, and of g with its gradient.
+    guide_calls : int
+        Cost of the guide, a gradient counted as three; 0 without one.
     failed_runs : int
         Evaluations that gave NaN.
     converged : bool
@@ -53,6 +56,7 @@ class Event:
     cov: float
     calls: int
     gradient_calls: int
+    guide_calls: int
     failed_runs: int
     converged: bool
     warnings: tuple[str, ...]
@@ -171,6 +175,28 @@ class Event:
         ess = min(n, weight.sum() ** 2 / np.sum(weight**2))
         return drawn.assign_attrs(title="equal-weight scenarios given failure", ess=float(ess))
 
+    def sensitivity(self) -> xr.Dataset:
+        """Return d ln P / d theta for each argument of the parameters' distributions, over ``argument``.
+
+        The mean score of the failing scenarios, so it costs no run; NaN where the support moves.
+
+        Raises
+        ------
+        ParameterError
+            If nothing failed.
+        """
+        if not self.probability > 0:
+            raise ParameterError(
+                "no failure to learn from",
+                key="event",
+                wanted="an event in which something failed",
+                got="probability 0",
+                advice="raise max_calls until a failure is found",
+            )
+        n = len(self.estimate.u)
+        values = {name: value[:n] for name, value in self._values(self.estimate.u).items()}
+        return sensitivity(self.space, values, self.estimate.weight, self.draws)
+
     def spread(self, k: int) -> xr.Dataset:
         """Return `k` failing scenarios that differ from one another as much as possible, for test suites.
 
@@ -204,6 +230,7 @@ class Event:
             "cov": self.cov if np.isfinite(self.cov) else None,
             "calls": self.calls,
             "gradient_calls": self.gradient_calls,
+            "guide_calls": self.guide_calls,
             "draws": self.draws,
             "failed_runs": self.failed_runs,
             "converged": self.converged,

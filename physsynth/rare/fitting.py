@@ -37,7 +37,10 @@ def fit_mixture(planes: Planes, u: Float[np.ndarray, "n d"], weight: Float[np.nd
     else:
         parts = _all_half_spaces(planes, np.array([own.total for own in members]) / total)
         parts += [
-            (_along(planes.direction[k], own), 0.0) for k, own in enumerate(members) if own.effective > 20
+            (normal, 0.0)
+            for k, own in enumerate(members)
+            if own.effective > 20
+            for normal in _along(planes.direction[k], own)
         ]
         parts += [(normal, 0.0) for normal in _in_subspace(u, weight)]
     parts += [(sphere, DEFENCE / 2) for sphere in _spheres(planes, u)]
@@ -61,6 +64,12 @@ class _Members:
             return cls(u[:0], 0.0, weight[:0], 0.0)
         share = weight / total
         return cls(u, total, share, 1.0 / float(np.sum(share**2)))
+
+    def scale(self, basis):
+        """Standard deviation, common to all directions outside a basis (d, k)."""
+        d, k = basis.shape
+        across = np.sum(self.u**2, axis=1) - np.sum((self.u @ basis) ** 2, axis=1)
+        return float(np.sqrt(self.share @ across / (d - k))) if k < d else 1.0
 
     def moments(self, v):
         """Mean and covariance of v, drawn towards a sphere of its own size while members are few."""
@@ -130,9 +139,13 @@ def _behind(direction, lowest, members, basis=None):
 
 
 def _along(direction, members):
-    """Return the normal along one direction that members follow, for boundaries that are no plane."""
-    mean, covariance = members.moments((members.u @ direction)[:, None])
-    return _free(direction[:, None], mean, INFLATION * covariance)
+    """Return normals along one direction that members follow, for boundaries that are no plane.
+
+    Across it they are standard, or as wide as the members: many variables may each change a little.
+    """
+    basis = direction[:, None]
+    mean, covariance = members.moments(members.u @ basis)
+    return [_free(basis, mean, INFLATION * covariance, s) for s in (1.0, members.scale(basis))]
 
 
 def _in_subspace(u, weight):
@@ -170,9 +183,9 @@ def _inflated(moments, scale):
     return moments[0], scale * moments[1]
 
 
-def _free(basis, mean, covariance):
+def _free(basis, mean, covariance, scale=1.0):
     direction = np.eye(len(mean))[0]
-    return HalfNormal(basis, mean, np.linalg.cholesky(_firm(covariance)), direction, -np.inf)
+    return HalfNormal(basis, mean, np.linalg.cholesky(_firm(covariance)), direction, -np.inf, scale)
 
 
 def _firm(covariance):

@@ -113,7 +113,8 @@ def _newton(u, g, slope, continuous):
     target = ((np.sum(slope * u, axis=1) - g) / square)[:, None] * slope
     move = np.where(continuous, target - u, 0.0)
     length = np.linalg.norm(move, axis=1, keepdims=True)
-    return u + move * np.minimum(1.0, LONGEST_STEP / np.maximum(length, 1e-300))
+    longest = max(LONGEST_STEP, 1.2 * np.sqrt(u.shape[1]))
+    return u + move * np.minimum(1.0, longest / np.maximum(length, 1e-300))
 
 
 def _converged(state, continuous, tolerance):

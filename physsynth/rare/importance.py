@@ -179,7 +179,11 @@ class Plan:
             return True
         if not self.checks:
             return self.u.shape[1] <= LOW_DIMENSION and len(self.planes.bound) <= MANY
-        return not LOOK < self.wanted(target_cov) < 10 * remaining
+        wanted = self.wanted(target_cov)
+        if wanted >= 10 * remaining:
+            mended = replace(self, foreseen=self._foresee(self.found.latest))
+            return mended.wanted(target_cov) >= remaining
+        return wanted <= LOOK
 
     def hopeless(self, turn: int) -> bool:
         """Whether nothing was found to start from, or rounds went by without a failure."""

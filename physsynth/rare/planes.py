@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
+from scipy.special import ndtr
 
 from physsynth.rare.evaluator import GRADIENT_COST, Evaluator
 from physsynth.rare.form import along_rays, search
@@ -32,9 +33,18 @@ class Planes:
         """The point of each plane nearest to the origin."""
         return self.direction * self.bound[:, None]
 
+    @property
+    def mass(self) -> float:
+        """Sum of the probabilities behind the planes."""
+        return float(ndtr(-self.bound).sum())
+
     def depth(self, u: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n k"]:
         """Return how far each point lies behind each plane."""
         return u @ self.direction.T - self.bound
+
+    def part(self, kept: np.ndarray) -> Planes:
+        """Return those marked True."""
+        return Planes(self.direction[kept], self.bound[kept])
 
     def joined(self, other: Planes) -> Planes:
         """Return both, nearest first, without near duplicates and without those too far to matter."""

@@ -16,6 +16,7 @@ STARTS = 8
 POPULATION = 500
 CORRELATED = 2.0
 BATCH, MOST_STARTS = 48, 384
+HARDLY = 0.02
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Scouted:
 def scout(evaluator: Evaluator, rng: np.random.Generator, size: int) -> Scouted:
     """Find planes by gradients from many starts, and by a small subset run where these cannot be trusted."""
     d = evaluator.dimension
-    u, g = _spread_out(evaluator, rng, size if d <= LOW_DIMENSION else size // 4)
+    u, g = spread_out(evaluator, rng, size if d <= LOW_DIMENSION else size // 4)
     planes = _by_gradients(evaluator, rng, u, g) if evaluator.differentiable else Planes.none(d)
     planes = planes.joined(_by_rays(evaluator, u, g, planes))
     found = Scouted(planes, np.empty((0, d)), np.empty((0, d)), 0.0)
@@ -51,15 +52,16 @@ def scout(evaluator: Evaluator, rng: np.random.Generator, size: int) -> Scouted:
     return explored(replace(found, planes=_from_ordinary(planes, evaluator, rng)), evaluator, rng)
 
 
-def _spread_out(evaluator, rng, n):
-    """Points in all directions, 1.5 to 7 standard deviations out in one of them."""
+def spread_out(evaluator: Evaluator, rng: np.random.Generator, n: int):
+    """Points in all directions, 1.5 to 7 standard deviations out in one of them, and those known already."""
     d, n = evaluator.dimension, min(n, evaluator.remaining)
     direction = rng.standard_normal((n, d))
     direction /= np.linalg.norm(direction, axis=1, keepdims=True)
     reach = 1.5 + 5.5 * (rng.permutation(n) + rng.random(n)) / n
     radius = np.sqrt(reach**2 + rng.chisquare(max(d - 1, 1), n) * (d > 1))
     u = direction * radius[:, None]
-    return u, evaluator.values(u)
+    known = np.concatenate([u, evaluator.known_u])
+    return known, np.concatenate([evaluator.values(u), evaluator.known_g])
 
 
 def _by_gradients(evaluator, rng, u, g):
@@ -101,12 +103,12 @@ def explored(found: Scouted, evaluator: Evaluator, rng: np.random.Generator) -> 
 
 
 def _from_ordinary(planes, evaluator, rng):
-    """Planes by gradients from ordinary scenarios, near and far, until few new ones turn up."""
+    """Planes by gradients from ordinary scenarios, near and far, until those that turn up hardly matter."""
     for size in (BATCH // 6, *[BATCH] * (MOST_STARTS // BATCH)):
-        before, far = len(planes.bound), 1.0 + 2.0 * (np.arange(size) % 2)
+        before, far = planes.mass, 1.0 + 2.0 * (np.arange(size) % 2)
         starts = far[:, None] * rng.standard_normal((size, evaluator.dimension))
         planes = planes.joined(planes_from(evaluator, starts))
-        if len(planes.bound) <= before + size // 8:
+        if planes.mass <= (1 + HARDLY) * before:
             break
     return planes
 
@@ -118,10 +120,12 @@ def _more_planes(planes, fresh, population, evaluator):
     left, spent = fresh, 0
     while len(left) and spent < MOST_STARTS:
         size = BATCH if spent else BATCH // 6
-        planes = planes.joined(planes_from(evaluator, left[:size]))
+        before, planes = planes.mass, planes.joined(planes_from(evaluator, left[:size]))
         left, spent = left[size:], spent + size
         if len(planes.bound):
-            left = left[planes.depth(left).max(axis=1) < -0.5]
+            left = left[planes.depth(left).max(axis=1) < 0.0]
+        if size == BATCH and planes.mass <= (1 + HARDLY) * before:
+            break
     return planes
 
 

@@ -137,16 +137,27 @@ def _next_level(level, fraction, evaluator, rng):
     probability = level.probability * len(inside) / size
     u, g, bad, step = _chains(level.u[seeds], level.g[seeds], threshold, length, level.step, evaluator, rng)
     weight = np.full(len(bad), probability / (len(seeds) * max(length - 1, 1)))
+    unknown_u, unknown_weight = _heavier(level.unknown_u, level.unknown_weight, bad, weight)
     return _Level(
         u=u.reshape(-1, u.shape[-1]),
         g=g.reshape(-1),
         chains=np.arange(g.size).reshape(g.shape).T,
         probability=probability,
         variance=level.variance + level.squared_cov(threshold),
-        unknown_u=np.concatenate([level.unknown_u, bad]),
-        unknown_weight=np.concatenate([level.unknown_weight, weight]),
+        unknown_u=unknown_u,
+        unknown_weight=unknown_weight,
         step=step,
     )
+
+
+def _heavier(u, weight, bad, bad_weight):
+    """Join the NaN runs of two levels, counting only the level that saw more of their probability.
+
+    Each level estimates the probability of the NaN runs around it; adding levels would count it twice.
+    """
+    more = bad_weight.sum() > weight.sum()
+    kept = np.concatenate([weight * (not more), bad_weight * more])
+    return np.concatenate([u, bad]), kept
 
 
 def _chains(u, g, threshold, length, step, evaluator, rng):
