@@ -5,6 +5,9 @@ from physsynth.require.allocate import Greedy as Greedy
 from physsynth.require.allocate import Uniform as Uniform
 from physsynth.require.belief import PartialBelief as PartialBelief
 from physsynth.require.belief import Prior as Prior
+from physsynth.require.borrow import ControlVariate as ControlVariate
+from physsynth.require.borrow import PowerPrior as PowerPrior
+from physsynth.require.borrow import PredictionPowered as PredictionPowered
 from physsynth.require.credit import Credit as Credit
 from physsynth.require.demonstration import demonstration as demonstration
 from physsynth.require.failures import Binomial as Binomial
@@ -16,6 +19,8 @@ from physsynth.require.noise import Gaussian as Gaussian
 from physsynth.require.population import Wording as Wording
 from physsynth.require.population import population as population
 from physsynth.require.precision import precision as precision
+from physsynth.require.rates import comparison as comparison
+from physsynth.require.rates import estimation as estimation
 from physsynth.require.regime import Regime as Regime
 from physsynth.require.requirement import Question as Question
 from physsynth.require.requirement import Requirement as Requirement
@@ -28,12 +33,15 @@ __all__ = [
     "Bernoulli",
     "Binomial",
     "Check",
+    "ControlVariate",
     "Credit",
     "Estimate",
     "Gaussian",
     "Greedy",
     "PartialBelief",
     "Poisson",
+    "PowerPrior",
+    "PredictionPowered",
     "Prior",
     "Question",
     "Regime",
@@ -42,7 +50,9 @@ __all__ = [
     "Trained",
     "Uniform",
     "Wording",
+    "comparison",
     "demonstration",
+    "estimation",
     "learning_curve",
     "monitor",
     "population",

@@ -6,16 +6,34 @@ With k failures in exposure n, the exact one-sided upper confidence bound u solv
     Poisson (per mile, hour):     P(X <= k | n u)  = 1 - C      (Garwood 1936)
 
 and the claim holds at confidence C once u <= r. For k = 0 this is the success-run theorem,
-n = ln(1 - C) / ln(1 - r), and n = -ln(1 - C) / r for a rate. A belief replaces the bound by a posterior's.
+n = ln(1 - C) / ln(1 - r), and n = -ln(1 - C) / r for a rate. A belief replaces the bound by a posterior's;
+simulation with real twins may lower it (`borrow`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import ArrayLike
+
+from physsynth.core.checks import Check
 from physsynth.core.errors import ParameterError
 from physsynth.require.belief import Belief, Exact
-from physsynth.require.failures import Exposure, check_test, exposure_kind, further
+from physsynth.require.borrow import LEAST_FAILURES, Borrowing, lower, method, upper
+from physsynth.require.credit import Credit
+from physsynth.require.failures import Binomial, Exposure, check_test, exposure_kind, further
+from physsynth.require.pairs import Pairs, Simulations
 from physsynth.require.requirement import LEVELS, Question, Requirement
 from physsynth.require.statement import number_text
+
+STOPPING = "one look, planned in advance; for a bound that holds at every look use monitor"
+# The median of Gamma(k + 1) is k + 0.67 (Ramanujan), so that many failures too few stand for a rate.
+MEDIAN_SHIFT = 0.67
+_RESAMPLES = 200
 
 
 def demonstration(
@@ -23,9 +41,12 @@ def demonstration(
     confidence: float,
     failures: int = 0,
     exposure: float = 0,
+    simulated: tuple[int, int] | ArrayLike | None = None,
+    paired: Mapping[str, int] | ArrayLike | None = None,
+    belief: Belief | None = None,
     model: str | Exposure = "binomial",
     unit: str | None = None,
-    belief: Belief | None = None,
+    credit: str | Borrowing = "control_variate",
 ) -> Requirement:
     """Return how much more exposure without a failure demonstrates a failure rate at a confidence.
 
@@ -39,24 +60,34 @@ def demonstration(
         Failures seen so far.
     exposure : float
         Trials, miles or hours so far, those failures included.
+    simulated : (failures, trials), or array of 0 and 1, optional
+        Outcomes of a larger simulated set, drawn like the real tests.
+    paired : array (n, 2) or mapping, optional
+        Real and simulated outcome of each real test, 1 for a failure; or their counts by the names
+        "both", "real_only", "simulated_only", "neither". They are the real tests: leave `failures` and
+        `exposure` out.
+    belief : Belief, optional
+        `Prior` for a conjugate prior, `PartialBelief` for conservative Bayesian inference; without one
+        the statement is the exact frequentist one.
     model : {"binomial", "poisson"} or Exposure
         Independent trials, or failures at a constant rate per mile or hour.
     unit : str, optional
         What exposure is counted in, in the plural: "miles".
-    belief : Belief, optional
-        `Prior` for a conjugate prior, `PartialBelief` for conservative Bayesian inference; without one
-        the statement is the exact frequentist one.
+    credit : {"control_variate", "prediction_powered", "power_prior"} or Borrowing
+        How simulation earns its credit.
 
     Returns
     -------
     Requirement
         ``number`` is the further exposure; ``bound`` the present upper bound of the rate. MET if
-        that bound does not exceed `rate`.
+        that bound does not exceed `rate`. With simulation, ``credit`` holds number and bound without it;
+        CREDIT_REFUSED below five real failures, where the bound gains nothing, or where the real tests
+        refute the claim whatever simulation says.
 
     Raises
     ------
     ParameterError, UnknownNameError
-        If an argument is outside its domain, or the model unknown.
+        If an argument is outside its domain, or the model or method unknown.
 
     Examples
     --------
@@ -64,11 +95,24 @@ def demonstration(
     299
     >>> demonstration(1.09e-8, 0.95, model="poisson", unit="miles").number / 1e6  # doctest: +ELLIPSIS
     274.8...
+    >>> pairs = {"both": 18, "real_only": 2, "simulated_only": 4, "neither": 976}
+    >>> need = demonstration(0.03, 0.95, paired=pairs, simulated=(2200, 100_000))
+    >>> need.verdict, need.bound < need.credit.bound_without
+    ('MET', True)
 
     Source: Clopper and Pearson (1934), Biometrika 26; Garwood (1936), Biometrika 28; Kalra and
     Paddock (2016), Driving to Safety, RAND RR-1478, table 1.
     """
     kind, held = exposure_kind(model, unit), _belief(belief)
+    if paired is None and simulated is None:
+        return _real(kind, held, rate, confidence, failures, exposure)
+    pairs, simulations = _borrowed(kind, held, failures, exposure, paired, simulated)
+    without = _real(kind, held, rate, confidence, int(pairs.failures), float(pairs.trials))
+    return _with_simulation(kind, without, rate, confidence, pairs, simulations, method(credit))
+
+
+def _real(kind, held, rate, confidence, failures, exposure) -> Requirement:
+    """Return the answer from real data alone."""
     check_test(kind, rate, confidence, failures, exposure)
     bound = held.bound(kind, confidence, failures, exposure)
 
@@ -85,9 +129,9 @@ def demonstration(
         assumptions=(
             kind.assumption,
             "no further failure occurs; each one calls for a new computation with the failures counted",
-            "the looks are few and planned; for a bound that holds at every look use monitor",
             *held.assumptions(),
         ),
+        stopping=STOPPING,
     )
 
 
@@ -109,3 +153,145 @@ def _question(rate, confidence, kind, sort):
         target=f"upper bound at {sort} {confidence:g} of at most {rate:.3g}",
         counted=kind.unit,
     )
+
+
+def _borrowed(kind, held, failures, exposure, paired, simulated) -> tuple[Pairs, Simulations]:
+    """Return pairs and simulations, once they fit together and with the rest."""
+    for name, value in (("paired", paired), ("simulated", simulated)):
+        if value is None:
+            raise ParameterError(
+                "simulation without its pairs, or pairs without the larger simulation",
+                key=name,
+                wanted="both, paired and simulated",
+                advice="what a simulator is worth shows only where real tests are simulated as well",
+            )
+    if failures or exposure:
+        raise ParameterError(
+            "real tests stated twice", key="exposure", wanted="the pairs alone, which are the real tests"
+        )
+    if not isinstance(kind, Binomial) or not isinstance(held, Exact):
+        raise ParameterError(
+            "credit for simulation where there is no such bound",
+            key="paired",
+            wanted='model="binomial" and no belief',
+        )
+    return Pairs.of(paired), Simulations.of(simulated)
+
+
+def _with_simulation(
+    kind: Exposure,
+    without: Requirement,
+    rate: float,
+    confidence: float,
+    pairs: Pairs,
+    simulated: Simulations,
+    borrowing: Borrowing,
+) -> Requirement:
+    """Set the bound with simulation beside the one without, and refuse it where it does not hold or help."""
+    assert without.bound is not None
+
+    def bound(more: float) -> float:
+        return float(borrowing.bound(pairs.extended(more), simulated, confidence))
+
+    credited = bound(0)
+    share = float(upper(simulated.failures, simulated.trials, np.array([confidence]))[0])
+    checks = _credit_checks(pairs, rate, confidence, credited, without.bound, share)
+    rates = simulated.failures / simulated.trials, pairs.failures / pairs.trials
+    credit = Credit(
+        method=borrowing.name,
+        number_without=without.number,
+        bound_without=without.bound,
+        bias=float(rates[0] / rates[1]) if pairs.failures else None,
+        tipping=share / rate,
+        bias_means="its failure rate over the real one; below 1 it is too kind",
+        curve=_tipping_curve(share, rate),
+        refused="; ".join(check.name for check in checks if not check.passed),
+        **_equivalents(borrowing, pairs, simulated, confidence),
+    )
+    common: dict[str, Any] = {"credit": credit, "checks": checks}
+    lines = (*without.assumptions, "the simulated set is drawn from the same scenarios as the pairs")
+    if credit.refused:
+        verdict = "MET" if without.verdict == "MET" else "CREDIT_REFUSED"
+        return replace(without, verdict=verdict, assumptions=lines, **common)
+    more = 0 if credited <= rate else further(kind, rate, lambda m: rate - bound(m))
+    assert without.number is not None
+    if more > without.number:
+        lines = (*lines, "simulation, whose rate speaks against the claim, would take more; it is left out")
+        more = without.number
+    return replace(
+        without,
+        verdict="MET" if more == 0 else "FORECAST",
+        number=more,
+        quantiles=dict.fromkeys(LEVELS, float(more)),
+        bound=credited,
+        assumptions=lines,
+        **common,
+    )
+
+
+def _credit_checks(pairs, rate, confidence, credited, bound_without, share):
+    least = float(lower(pairs.failures, pairs.trials, np.array([1 - confidence]))[0])
+    highest = share / least if least > 0 else np.inf
+    return (
+        Check(
+            "real failures among the pairs",
+            float(pairs.failures),
+            f">= {LEAST_FAILURES}",
+            bool(pairs.failures >= LEAST_FAILURES),
+            "what simulation misses shows only in real failures; test more, or do without credit",
+        ),
+        Check(
+            "upper bound with simulation",
+            credited,
+            f"< {bound_without:.3g}, the one without",
+            credited < bound_without,
+            "simulation that does not agree with the real outcomes gains nothing",
+        ),
+        Check(
+            "bias of the simulator, at its kindest, beyond the tipping point",
+            highest,
+            f">= {share / rate:.3g}",
+            bool(highest >= share / rate),
+            "the real tests alone refute the claim",
+        ),
+    )
+
+
+def _tipping_curve(share, rate):
+    """Return the failure rate that simulation stands for, over the bias that it may have."""
+    tipping = share / rate
+    bias = np.geomspace(min(0.1, tipping / 2), max(2.0, 2 * tipping), 41)
+    return xr.Dataset({"bound": ("bias", share / bias)}, {"bias": bias})
+
+
+def _equivalents(borrowing, pairs, simulated, confidence) -> dict[str, Any]:
+    """Return the real trials that simulation saves, their interval, and the most that it could save."""
+    rng = np.random.default_rng(0)
+    n = int(pairs.trials)
+    chances = (np.array(pairs) + 0.25) / (n + 1)
+    resampled = Pairs(*rng.multinomial(n, chances, size=_RESAMPLES).T.astype(float))
+    around = _saved(borrowing, resampled, simulated, confidence)
+    endless = Simulations(simulated.failures * 1e6, simulated.trials * 1e6)
+    low, high = np.quantile(around, [0.05, 0.95])
+    return {
+        "equivalents": float(_saved(borrowing, pairs, simulated, confidence)),
+        "interval": (float(low), float(high)),
+        "ceiling": float(_saved(borrowing, pairs, endless, confidence)),
+    }
+
+
+def _saved(borrowing, pairs, simulated, confidence):
+    """Return how many more real trials it would take to know the rate as well as with simulation.
+
+    As well: with the same bound at the stated confidence and at one half.
+    """
+    bound = np.asarray(borrowing.bound(pairs, simulated, confidence))
+    middle = np.asarray(borrowing.bound(pairs, simulated, 0.5))
+    low, high = np.full(bound.shape, -3.0), np.full(bound.shape, 12.0)
+    for _ in range(40):
+        half = (low + high) / 2
+        trials = np.asarray(pairs.trials) * np.exp(half)
+        failures = np.maximum(middle * trials - MEDIAN_SHIFT, 0.0)
+        alone = upper(failures, trials, np.array([confidence]))[..., 0]
+        low, high = np.where(alone > bound, half, low), np.where(alone > bound, high, half)
+    return np.maximum(np.asarray(pairs.trials) * np.expm1(low), 0.0)

@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 from physsynth.core.errors import ParameterError, PhyssynthError, UnknownNameError
-from physsynth.require import Binomial, PartialBelief, Poisson, Prior, demonstration
+from physsynth.require import Binomial, PartialBelief, Poisson, Prior, comparison, demonstration, estimation
 
 
 def needed(*args, **kwargs) -> float:
@@ -27,16 +27,27 @@ def test_success_run_table(reliability, confidence, trials):
     assert need.verdict == "FORECAST"
 
 
+PER_HUNDRED_MILLION = {"fatalities": 1.09, "injuries": 77, "crashes": 190}
+
+
 @pytest.mark.parametrize(
-    ("per_hundred_million", "million_miles"),
-    [(1.09, 275), (77, 3.9), (190, 1.6)],
-    ids=["fatal", "injury", "crash"],
+    ("severity", "free", "within", "better"),
+    [
+        ("fatalities", 275e6, 8.8e9, 11e9),
+        ("injuries", 3.9e6, 125e6, 161e6),
+        ("crashes", 1.6e6, 51e6, 65e6),
+    ],
 )
-def test_driving_to_safety_failure_free_miles(per_hundred_million, million_miles):
-    """Kalra and Paddock (2016), RAND RR-1478, table 1, row 1: 275, 3.9 and 1.6 million miles."""
-    miles = needed(per_hundred_million / 1e8, 0.95, model="poisson", unit="miles")
-    assert miles == pytest.approx(1e6 * million_miles, rel=0.02)
-    assert miles == pytest.approx(-math.log(0.05) * 1e8 / per_hundred_million, rel=1e-12)
+def test_driving_to_safety(severity, free, within, better):
+    """Kalra and Paddock (2016), RAND RR-1478, table 1: all nine cells, as rounded there.
+
+    Miles without failure at 95 % confidence; to know the rate within 20 %; to show one 20 % lower.
+    """
+    rate = PER_HUNDRED_MILLION[severity] / 1e8
+    assert needed(rate, 0.95, model="poisson", unit="miles") == pytest.approx(free, rel=0.02)
+    assert needed(rate, 0.95, model="poisson") == pytest.approx(-math.log(0.05) / rate, rel=1e-12)
+    assert estimation(rate, 0.2, 0.95, "miles").number == pytest.approx(within, rel=0.02)
+    assert comparison(rate, 0.2, 0.95, 0.8, "miles").number == pytest.approx(better, rel=0.04)
 
 
 def test_one_failure_needs_the_next_cell_of_the_table():

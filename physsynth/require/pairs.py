@@ -1,0 +1,134 @@
+"""Real tests with their simulated twins, and the larger set of simulated ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from physsynth.core.errors import ParameterError
+from physsynth.require.arguments import count
+
+Counts = float | np.ndarray
+CELLS = ("both", "real_only", "simulated_only", "neither")
+
+
+class Pairs(NamedTuple):
+    """How often the real test failed, its simulation, both or neither; numbers or arrays of them."""
+
+    both: Counts
+    real_only: Counts
+    simulated_only: Counts
+    neither: Counts
+
+    @classmethod
+    def of(cls, paired: Mapping[str, int] | ArrayLike) -> Pairs:
+        """Read a table of four counts, or one row (real, simulated) of 0 and 1 a pair.
+
+        Raises
+        ------
+        ParameterError
+            If it is neither.
+
+        Examples
+        --------
+        >>> Pairs.of([(1, 1), (1, 0), (0, 0), (0, 0)])
+        Pairs(both=1.0, real_only=1.0, simulated_only=0.0, neither=2.0)
+        """
+        if isinstance(paired, Mapping):
+            if set(paired) != set(CELLS):
+                raise ParameterError(
+                    "not a table of pairs",
+                    key="paired",
+                    wanted=", ".join(CELLS),
+                    got=", ".join(map(str, paired)),
+                )
+            return cls(*(float(count(f"paired.{cell}", paired[cell])) for cell in CELLS))
+        table = outcomes("paired", paired)
+        if table.ndim != 2 or table.shape[1] != 2 or not len(table):
+            raise ParameterError(
+                "not a table of pairs",
+                key="paired",
+                wanted="rows (real, simulated)",
+                got=f"shape {table.shape}",
+            )
+        real, simulated = table.T
+        cells = (real & simulated, real & ~simulated, ~real & simulated, ~real & ~simulated)
+        return cls(*(float(cell.sum()) for cell in cells))
+
+    @property
+    def failures(self) -> Counts:
+        """Real failures."""
+        return self.both + self.real_only
+
+    @property
+    def trials(self) -> Counts:
+        """Real tests."""
+        return self.both + self.real_only + self.simulated_only + self.neither
+
+    def extended(self, more: float) -> Pairs:
+        """Return what further pairs without a real failure would make of it, simulated as often failing."""
+        passed = self.simulated_only + self.neither
+        share = np.where(passed > 0, self.simulated_only / np.maximum(passed, 1.0), 0.0)
+        return self._replace(
+            simulated_only=self.simulated_only + more * share, neither=self.neither + more * (1 - share)
+        )
+
+
+class Simulations(NamedTuple):
+    """Failures among simulated trials; numbers or arrays of them."""
+
+    failures: Counts
+    trials: Counts
+
+    @classmethod
+    def of(cls, simulated: Any) -> Simulations:
+        """Read (failures, trials), or outcomes 0 and 1, one a trial.
+
+        Raises
+        ------
+        ParameterError
+            If it is neither.
+
+        Examples
+        --------
+        >>> Simulations.of((3, 1000)), Simulations.of([0, 1, 0, 0])
+        (Simulations(failures=3.0, trials=1000.0), Simulations(failures=1.0, trials=4.0))
+        """
+        if isinstance(simulated, tuple) and len(simulated) == 2:
+            failures, trials = (
+                count(f"simulated.{name}", n) for name, n in zip(cls._fields, simulated, strict=True)
+            )
+            if failures > trials or trials == 0:
+                raise ParameterError(
+                    "more failures than trials", key="simulated", wanted=f"at most {trials}", got=failures
+                )
+            return cls(float(failures), float(trials))
+        table = outcomes("simulated", simulated)
+        if table.ndim != 1 or not len(table):
+            raise ParameterError(
+                "not simulated outcomes", key="simulated", wanted="(failures, trials), or 0 and 1 one a trial"
+            )
+        return cls(float(table.sum()), float(len(table)))
+
+
+def outcomes(name: str, values: ArrayLike) -> np.ndarray:
+    """Return 0 and 1 as booleans.
+
+    Raises
+    ------
+    ParameterError
+        If there is anything else among them.
+    """
+    try:
+        table = np.asarray(values, float)
+    except (TypeError, ValueError) as reason:
+        raise ParameterError("not outcomes", key=name, wanted="0 (passed) and 1 (failed)") from reason
+    strange = table[(table != 0) & (table != 1)]
+    if strange.size:
+        raise ParameterError(
+            "not outcomes", key=name, wanted="0 (passed) and 1 (failed)", got=float(strange.flat[0])
+        )
+    return table.astype(bool)

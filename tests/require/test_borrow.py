@@ -1,0 +1,130 @@
+"""Credit for simulation: what it saves, when it is refused, and that bounds with it keep their promise."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from physsynth.core.errors import ParameterError, UnknownNameError
+from physsynth.require import ControlVariate, PowerPrior, PredictionPowered, demonstration
+from physsynth.require.borrow import accepted, upper
+from physsynth.require.pairs import Pairs, Simulations
+
+TRIALS, SIMULATED, REPLICATIONS = 1000, 50_000, 400
+METHODS = (ControlVariate(), PredictionPowered(), PowerPrior())
+
+
+def outcomes(rate, bias, rng, agreement=0.95):
+    """Real and simulated failures as two correlated normals below their thresholds."""
+    ends = stats.norm.ppf([rate, bias * rate])
+    both = stats.multivariate_normal.cdf(ends, cov=[[1, agreement], [agreement, 1]])
+    chances = [both, rate - both, bias * rate - both, 1 - rate - bias * rate + both]
+    cells = rng.multinomial(TRIALS, chances, size=REPLICATIONS).T.astype(float)
+    seen = rng.binomial(SIMULATED, bias * rate, size=REPLICATIONS).astype(float)
+    return Pairs(*cells), Simulations(seen, np.full(REPLICATIONS, float(SIMULATED)))
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
+@pytest.mark.parametrize(("rate", "bias"), [(0.05, 1.0), (0.05, 0.4), (0.01, 0.7)])
+def test_accepted_bounds_cover(method, rate, bias):
+    """Of 400 replications at a nominal 0.95; three standard errors are 0.033."""
+    pairs, simulated = outcomes(rate, bias, np.random.default_rng(0))
+    bound = method.bound(pairs, simulated, 0.95)
+    without = upper(pairs.failures, pairs.trials, np.array([0.95]))[..., 0]
+    given = accepted(pairs, bound, without)
+    assert given.mean() > 0.3
+    assert np.mean(bound[given] >= rate) >= 0.95 - 3 * math.sqrt(0.95 * 0.05 / given.sum())
+
+
+def test_hardly_any_real_failures_earn_no_credit():
+    pairs, simulated = outcomes(0.002, 1.0, np.random.default_rng(0))
+    bound = ControlVariate().bound(pairs, simulated, 0.95)
+    assert accepted(pairs, bound, np.full(REPLICATIONS, 1.0)).mean() < 0.15
+
+
+GOOD = {"both": 18, "real_only": 2, "simulated_only": 4, "neither": 976}
+
+
+@pytest.mark.parametrize("credit", ["control_variate", "prediction_powered", "power_prior"])
+def test_number_without_credit_stands_beside(credit):
+    """Clopper and Pearson at 20 of 1000: 0.0289."""
+    need = demonstration(0.025, 0.95, paired=GOOD, simulated=(2200, 100_000), credit=credit)
+    alone = demonstration(0.025, 0.95, failures=20, exposure=1000)
+    assert need.verdict == "FORECAST"
+    assert (need.credit.number_without, need.credit.bound_without) == (alone.number, alone.bound)
+    assert alone.bound == pytest.approx(0.02893, abs=1e-5)
+    assert (need.bound or 1) < (alone.bound or 0)
+    assert (need.number or 0) <= (alone.number or 0)
+    low, high = need.credit.interval
+    assert low <= need.credit.equivalents <= min(high, need.credit.ceiling * (1 + 1e-9))
+    lines = " ".join(need.statement()["credit"])
+    assert "Without simulation" in lines
+    assert "tips" in lines
+
+
+def test_claim_tips_where_simulation_would_be_too_kind():
+    """Simulation fails in 2.2 %; were its rate 0.73 of the real one or less, that would exceed 3 %."""
+    need = demonstration(0.03, 0.95, paired=GOOD, simulated=(2200, 100_000))
+    assert need.credit.bias == pytest.approx(0.022 / 0.02)
+    assert need.credit.tipping == pytest.approx(0.022 / 0.03, rel=0.05)
+    curve = need.statement()["figures"]["tipping"]["curve"]
+    tipped = [row["bound"] > 0.03 for row in curve]
+    assert tipped == [row["bias"] < need.credit.tipping for row in curve]
+
+
+@pytest.mark.parametrize(
+    ("cells", "simulated_failures", "rate", "reason"),
+    [
+        ((1, 0, 0, 100), 1000, 0.02, "real failures"),
+        ((1, 19, 20, 960), 2000, 0.025, "upper bound"),
+        ((30, 0, 0, 970), 3000, 0.01, "tipping"),
+    ],
+)
+def test_credit_is_refused(cells, simulated_failures, rate, reason):
+    pairs = Pairs(*cells)._asdict()
+    need = demonstration(rate, 0.95, paired=pairs, simulated=(simulated_failures, 100_000))
+    assert need.verdict == "CREDIT_REFUSED"
+    assert reason in need.credit.refused
+    assert (need.number, need.bound) == (need.credit.number_without, need.credit.bound_without)
+    assert need.failed
+
+
+def test_outcomes_one_by_one_are_counted():
+    rng = np.random.default_rng(0)
+    real = rng.random(400) < 0.1
+    table = np.column_stack([real, real ^ (rng.random(400) < 0.01)]).astype(int)
+    one, other = (
+        demonstration(0.15, 0.95, paired=paired, simulated=simulated)
+        for paired, simulated in (
+            (table, np.repeat([1, 0], [100, 900])),
+            (Pairs.of(table)._asdict(), (100, 1000)),
+        )
+    )
+    assert one.summary() == other.summary()
+
+
+@pytest.mark.parametrize(
+    ("change", "key"),
+    [
+        ({"simulated": None}, "simulated"),
+        ({"paired": None}, "paired"),
+        ({"exposure": 10}, "exposure"),
+        ({"model": "poisson"}, "paired"),
+        ({"paired": {"both": 1}}, "paired"),
+        ({"paired": [(0, 2)]}, "paired"),
+        ({"paired": [0, 1]}, "paired"),
+        ({"simulated": (5, 2)}, "simulated"),
+        ({"simulated": "many"}, "simulated"),
+        ({"credit": 3}, "credit"),
+    ],
+)
+def test_bad_input_is_named(change, key):
+    with pytest.raises(ParameterError) as caught:
+        demonstration(0.03, 0.95, **{"paired": GOOD, "simulated": (2200, 100_000), **change})
+    assert caught.value.key == key
+
+
+def test_unknown_method():
+    with pytest.raises(UnknownNameError, match='did you mean "power_prior"'):
+        demonstration(0.03, 0.95, paired=GOOD, simulated=(2200, 100_000), credit="power_piror")
