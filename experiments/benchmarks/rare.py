@@ -39,6 +39,7 @@ class Run:
     high: float
     cost: int
     converged: bool
+    shares: tuple[float, ...]
 
 
 def main() -> None:
@@ -116,7 +117,8 @@ def one(g, space, seed: int, options: argparse.Namespace) -> Run:
         differentiable=not options.black_box,
     )
     low, high = event.interval(0.95)
-    return Run(event.probability, low, high, event.calls + 3 * event.gradient_calls, event.converged)
+    shares = tuple(event.modes["share"].values.tolist())
+    return Run(event.probability, low, high, event.calls + 3 * event.gradient_calls, event.converged, shares)
 
 
 def summary(problem: Problem, runs: list[Run]) -> dict:
@@ -137,21 +139,45 @@ def summary(problem: Problem, runs: list[Run]) -> dict:
         "silent": float(
             np.mean([run.converged and abs(r - 1) > 0.25 for r, run in zip(ratio, runs, strict=True)])
         ),
+        "modes": _mean([modes_found(run.shares, problem.shares) for run in runs]) if problem.shares else None,
+        "shares": _mean([shares_right(run.shares, problem.shares) for run in runs])
+        if problem.shares
+        else None,
         "cost": cost,
         "n_eq": cost * (rmse / 0.05) ** 2,
     }
+
+
+def modes_found(found: tuple[float, ...], known: tuple[float, ...]) -> bool:
+    """Return whether as many modes of at least 5 % were found as there are (one may be 5 % by chance)."""
+    least = 0.05 * (1 - SHARE_ERROR)
+    return sum(share >= least for share in found) == sum(share >= 0.05 for share in known)
+
+
+def shares_right(found: tuple[float, ...], known: tuple[float, ...]) -> bool:
+    """Return whether every share of at least 5 % is found within 20 % of itself, the largest first."""
+    large = sorted((share for share in known if share >= 0.05), reverse=True)
+    if len(found) < len(large):
+        return False
+    pairs = zip(sorted(found, reverse=True), large, strict=False)
+    return all(abs(got / true - 1) <= SHARE_ERROR for got, true in pairs)
 
 
 def _mean(values):
     return float(np.mean(values)) if values else None
 
 
-HEADER = "problem               d         p    bias   rmse  cover   conv silent     cost      N_eq     s"
+SHARE_ERROR = 0.2
+HEADER = (
+    "problem               d         p    bias   rmse  cover   conv silent  modes shares"
+    "     cost      N_eq     s"
+)
 
 
 def line(row: dict) -> str:
     """Return one row as text."""
-    shares = [f"{row[key]:6.1%}" for key in ("rmse", "coverage", "converged", "silent")]
+    keys = ("rmse", "coverage", "converged", "silent", "modes", "shares")
+    shares = ["     -" if row[key] is None else f"{row[key]:6.1%}" for key in keys]
     return (
         f"{row['problem']:18s} {row['dimension']:4d} {row['reference']:9.2e} {row['bias']:+7.1%} "
         f"{' '.join(shares)} {row['cost']:8.0f} {row['n_eq']:9.0f} {row['seconds']:5.1f}"
@@ -162,7 +188,7 @@ def peer_line(peer: str, row: dict) -> str:
     """Return one peer's best row as text."""
     return (
         f"  {peer:16s} n={row['size']:<12d} {row['bias']:+7.1%} {row['rmse']:6.1%} {row['coverage']:6.1%} "
-        f"{'':12s} {row['cost']:8.0f} {row['n_eq']:9.0f}"
+        f"{'':26s} {row['cost']:8.0f} {row['n_eq']:9.0f}"
     )
 
 
@@ -178,6 +204,8 @@ def pool(rows: list[dict]) -> dict:
             "least_coverage": min(r["coverage"] for r in group),
             "n_eq_geometric_mean": _geometric_mean([r["n_eq"] for r in group]),
             "peers": _peer_means(group),
+            "modes_found": _mean([r["modes"] for r in group if r["modes"] is not None]),
+            "shares_within_20_percent": _mean([r["shares"] for r in group if r["shares"] is not None]),
             "bias_beyond_10_percent": [r["problem"] for r in group if abs(r["bias"]) > 0.1],
         }
         for name, group in groups.items()

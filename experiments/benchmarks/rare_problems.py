@@ -22,7 +22,10 @@ ROOT2 = math.sqrt(2.0)
 
 @dataclass(frozen=True)
 class Problem:
-    """A limit state over `dimension` standard normals with its failure probability."""
+    """A limit state over `dimension` standard normals with its failure probability.
+
+    `shares` are those of its failure modes, where they are known.
+    """
 
     name: str
     dimension: int
@@ -30,17 +33,18 @@ class Problem:
     probability: float
     relative_error: float
     source: str
-    modes: int = 1
+    shares: tuple[float, ...] = ()
 
 
 PROBLEMS: dict[str, Problem] = {}
+TWO = (0.5, 0.5)
 
 
-def problem(name, dimension, probability, relative_error, source, modes=1):
+def problem(name, dimension, probability, relative_error, source, shares=()):
     """Register the decorated limit state."""
 
     def register(g):
-        PROBLEMS[name] = Problem(name, dimension, g, float(probability), relative_error, source, modes)
+        PROBLEMS[name] = Problem(name, dimension, g, float(probability), relative_error, source, shares)
         return g
 
     return register
@@ -90,7 +94,7 @@ def _(u):
     return 2.5 - (u[0] + u[1]) / ROOT2 + 0.1 * (u[0] - u[1]) ** 2
 
 
-@problem("rp24", 2, 2.859639e-3, 2e-4, "quartic boundary; quadrature", modes=2)
+@problem("rp24", 2, 2.859639e-3, 2e-4, "quartic boundary; quadrature", (1.0,))
 def _(u):
     x, y = 10 + 3 * u[0], 10 + 3 * u[1]
     return 2.5 - 0.2357 * (x - y) + 0.00463 * (x + y - 20) ** 4
@@ -106,12 +110,12 @@ def _(u):
     return 2 - u[1] + 256 * u[0] ** 4
 
 
-@problem("rp33", 3, 2.5755978e-3, 1e-5, "series system of two planes; bivariate normal", modes=2)
+@problem("rp33", 3, 2.5755978e-3, 1e-5, "series system of two planes; bivariate normal")
 def _(u):
     return jnp.minimum(3 * math.sqrt(3) - u.sum(), 3 - u[2])
 
 
-@problem("rp35", 2, 3.479361e-3, 2e-4, "Guan and Melchers (2001), series system; quadrature", modes=3)
+@problem("rp35", 2, 3.479361e-3, 2e-4, "Guan and Melchers (2001), series system; quadrature")
 def _(u):
     return jnp.minimum(2 - u[1] + jnp.exp(-0.1 * u[0] ** 2) + (0.2 * u[0]) ** 4, 4.5 - u[0] * u[1])
 
@@ -134,7 +138,7 @@ def _(u):
     return -log_ndtr(-u).sum() - 8.951
 
 
-@problem("rp60", 5, 0.04483974, 4e-6, "system of nine components; conditional", modes=2)
+@problem("rp60", 5, 0.04483974, 4e-6, "system of nine components; conditional")
 def _(u):
     mean, deviation = (2200.0, 2100.0, 2300.0, 2000.0, 1200.0), (220.0, 210.0, 230.0, 200.0, 480.0)
     a, b, c, d, load = (lognormal(u[i], m, s) for i, (m, s) in enumerate(zip(mean, deviation, strict=True)))
@@ -143,12 +147,12 @@ def _(u):
     return jnp.minimum(a - load, jnp.maximum(half, full))
 
 
-@problem("rp75", 2, 9.8192987e-3, 1e-5, "hyperbolic boundary; quadrature", modes=2)
+@problem("rp75", 2, 9.8192987e-3, 1e-5, "hyperbolic boundary; quadrature", TWO)
 def _(u):
     return 3 - u[0] * u[1]
 
 
-@problem("rp89", 2, 5.471295e-3, 1.2e-5, "parabola and line; quadrature", modes=3)
+@problem("rp89", 2, 5.471295e-3, 1.2e-5, "parabola and line; quadrature", TWO)
 def _(u):
     return jnp.minimum(8 - u[0] ** 2 - u[1], 6 - u[0] / 5 - u[1])
 
@@ -158,7 +162,7 @@ def _(u):
     return 5 * math.sqrt(10) - u.sum()
 
 
-@problem("rp111", 2, 8.0350859e-7, 1e-5, "four hyperbolas; quadrature", modes=4)
+@problem("rp111", 2, 8.0350859e-7, 1e-5, "four hyperbolas; quadrature", (0.25,) * 4)
 def _(u):
     return 12.5 - jnp.abs(u[0] * u[1])
 
@@ -169,7 +173,16 @@ def four_branches(a, b, k, c):
     return jnp.minimum(round_part, c / ROOT2 - jnp.abs(a - b))
 
 
-@problem("four_branch", 2, 2.22278993e-3, 1e-5, "Waarts (2000), k = 3, c = 7; quadrature", modes=4)
+def branches(k, c):
+    """Return the shares of the four branches, two round and two straight; their overlap is below 1 %."""
+    t = np.linspace(-9, 9, 20001)
+    pair = stats.norm.pdf(t) * stats.norm.sf(k + 0.2 * t**2)
+    round_part, straight = float(pair.sum() * (t[1] - t[0])), float(stats.norm.sf(c / 2))
+    total = 2 * (round_part + straight)
+    return (round_part / total,) * 2 + (straight / total,) * 2
+
+
+@problem("four_branch", 2, 2.22278993e-3, 1e-5, "Waarts (2000), k = 3, c = 7; quadrature", branches(3.0, 7.0))
 def _(u):
     return four_branches(u[0], u[1], 3.0, 7.0)
 
@@ -234,9 +247,7 @@ def _(u):
     return jnp.where(u.sum() > 3 * math.sqrt(3), -1.0, 1.0)
 
 
-@problem(
-    "islands", 2, 2 * stats.ncx2.cdf(0.7**2, 2, 3.5**2), 0.0, "two discs at distance 3.5; exact", modes=2
-)
+@problem("islands", 2, 2 * stats.ncx2.cdf(0.7**2, 2, 3.5**2), 0.0, "two discs at distance 3.5; exact", TWO)
 def _(u):
     return (
         jnp.minimum(jnp.sum((u - jnp.array([3.5, 0.0])) ** 2), jnp.sum((u + jnp.array([0.0, 3.5])) ** 2))
@@ -258,7 +269,14 @@ def halves(u):
     return u[:h].sum() / math.sqrt(h), u[h:].sum() / math.sqrt(u.shape[0] - h)
 
 
-@problem("four_branch_100", 100, 3.5502252e-4, 1e-5, "four branches, k 3.5, c 8, hidden; quadrature", modes=4)
+@problem(
+    "four_branch_100",
+    100,
+    3.5502252e-4,
+    1e-5,
+    "four branches, k 3.5, c 8, hidden; quadrature",
+    branches(3.5, 8.0),
+)
 def _(u):
     return four_branches(*halves(u), 3.5, 8.0)
 
@@ -269,7 +287,7 @@ for _d, _beta in ((100, 3.5), (1000, 5.0), (300, 6.0)):
     )
 
 
-@problem("two_sided_200", 200, 2 * stats.norm.sf(4.2), 0.0, "two planes face to face; exact", modes=2)
+@problem("two_sided_200", 200, 2 * stats.norm.sf(4.2), 0.0, "two planes face to face; exact", TWO)
 def _(u):
     return 4.2 - jnp.abs(u.sum()) / math.sqrt(200)
 
@@ -309,13 +327,12 @@ RESPONSE = oscillator_response()
     4.2668e-5,
     1.4e-3,
     "Au and Beck (2001), linear oscillator; half-space sampling",
-    99,
 )
 def _(u):
     return 1.75 - jnp.max(jnp.abs(jnp.asarray(RESPONSE) @ u))
 
 
-@problem("duffing_100", 100, 1.489e-4, 1.8e-2, "Duffing oscillator, first passage; sampling, 2e7 runs", 99)
+@problem("duffing_100", 100, 1.489e-4, 1.8e-2, "Duffing oscillator, first passage; sampling, 2e7 runs")
 def _(u, bound=0.70, dt=0.05, damping=0.05, intensity=0.25):
     w = 2 * math.pi
 

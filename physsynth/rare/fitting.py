@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
@@ -19,6 +19,11 @@ SLACK = 0.1
 REACH = 1.0
 BULGE = 0.6
 INFLATION = 1.15
+MANY = 8
+ENOUGH = 20
+COMMON = -1
+SMALL = 0.02
+LEVEL = 0.85
 
 
 def fit_mixture(planes: Planes, u: Float[np.ndarray, "n d"], weight: Float[np.ndarray, " n"]) -> Mixture:
@@ -30,22 +35,37 @@ def fit_mixture(planes: Planes, u: Float[np.ndarray, "n d"], weight: Float[np.nd
     """
     members = _by_plane(planes, u, weight)
     total = max(sum(m.total for m in members), 1e-300)
+    share = np.array([own.total for own in members]) / total
     if u.shape[1] <= LOW_DIMENSION:
-        parts = [part for k, own in enumerate(members) for part in _half_spaces(planes, k, own, total)]
-        parts += [part for k, own in enumerate(members) for part in _normals(planes, k, own, total)]
-        parts += [(normal, 0.0) for normal in _everywhere(u, weight)]
-    else:
-        parts = _all_half_spaces(planes, np.array([own.total for own in members]) / total)
-        parts += [
-            (normal, 0.0)
-            for k, own in enumerate(members)
-            if own.effective > 20
-            for normal in _along(planes.direction[k], own)
+        parts = [
+            (k, *part) for k in range(len(members)) for part in _of_plane(planes, k, members[k], share[k])
         ]
-        parts += [(normal, 0.0) for normal in _in_subspace(u, weight)]
-    parts += [(sphere, DEFENCE / 2) for sphere in _spheres(planes, u)]
-    components, floor = zip(*parts, strict=True)
-    return fitted(components, np.array(floor), u, weight)
+        parts += [(COMMON, normal, 0.0) for normal in _everywhere(u, weight)]
+    else:
+        parts = [(COMMON, *part) for part in _all_half_spaces(planes, share)]
+        parts += [(k, normal, 0.0) for k in range(len(members)) for normal in _along(planes, k, members[k])]
+        parts += [(COMMON, normal, 0.0) for normal in _in_subspace(u, weight)]
+    parts += [(COMMON, sphere, DEFENCE / 2) for sphere in _spheres(planes, u)]
+    owner, components, floor = zip(*parts, strict=True)
+    return _levelled(fitted(components, np.array(floor), u, weight), np.array(owner), share)
+
+
+def _levelled(mixture: Mixture, owner: np.ndarray, share: np.ndarray) -> Mixture:
+    """Return the mixture with more draws for planes that hold a small share, so that it is known too.
+
+    Shares of draws in proportion to the square root of the planes' shares cost little precision of their sum.
+    """
+    if len(share) < 2 or not share.sum() > 0:
+        return mixture
+    mass = np.bincount(owner[owner >= 0], mixture.shares[owner >= 0], len(share))
+    known = (share >= SMALL) & (mass > 0)
+    if known.sum() < 2:
+        return mixture
+    even = np.where(known, np.sqrt(share), 0.0)
+    wanted = np.where(known, np.maximum(mass, LEVEL * mass.sum() * even / even.sum()), mass)
+    wanted *= mass.sum() / wanted.sum()
+    factor = np.where(mass > 0, wanted / np.maximum(mass, 1e-300), 1.0)
+    return replace(mixture, shares=np.where(owner >= 0, factor[owner], 1.0) * mixture.shares)
 
 
 @dataclass(frozen=True)
@@ -96,9 +116,17 @@ def _lowest(planes, k, members):
     return min(planes.bound[k] - SLACK, float(along.min(initial=np.inf)) - 0.02)
 
 
-def _half_spaces(planes, k, members, total):
+def _of_plane(planes, k, members, share):
+    """Return the components behind a plane, each with the least share that it must keep."""
+    parts = _half_spaces(planes, k, members, share) + _normals(planes, k, members, share)
+    if len(planes.direction[k]) >= MANY:
+        parts += [(normal, 0.0) for normal in _along(planes, k, members)]
+    return parts
+
+
+def _half_spaces(planes, k, members, share):
     """Return the space behind a plane, and that behind a plane well before it for what bulges out."""
-    floor = DEFENCE / 2 * (0.3 / len(planes.bound) + 0.7 * members.total / total)
+    floor = DEFENCE / 2 * (0.3 / len(planes.bound) + 0.7 * share)
     lowest = _lowest(planes, k, members)
     return [(half_space(planes.direction[k], bound), floor) for bound in (lowest, lowest - BULGE)]
 
@@ -113,14 +141,14 @@ def _all_half_spaces(planes, share):
     return [(HalfSpaces(planes.direction, planes.bound - gap, share), floor) for gap, floor in before]
 
 
-def _normals(planes, k, members, total):
+def _normals(planes, k, members, share):
     """Return normals fitted to the members of a plane: behind it, free, and with wide tails."""
     d, direction = len(planes.direction[k]), planes.direction[k]
     if members.effective < d + 4:
         return []
     mean, covariance = members.moments(members.u)
     wide = (1 + 2 / np.sqrt(d)) ** 2
-    tails = TAILS * members.total / total
+    tails = TAILS * share
     return [
         (_behind(direction, _lowest(planes, k, members), members), 0.0),
         (_free(np.eye(d), mean, INFLATION * covariance), 0.0),
@@ -138,12 +166,14 @@ def _behind(direction, lowest, members, basis=None):
     return HalfNormal(basis, mean, np.linalg.cholesky(_firm(inside)), direction, lowest)
 
 
-def _along(direction, members):
-    """Return normals along one direction that members follow, for boundaries that are no plane.
+def _along(planes, k, members):
+    """Return normals along the direction of a plane's members, for boundaries that are no plane.
 
     Across it they are standard, or as wide as the members: many variables may each change a little.
     """
-    basis = direction[:, None]
+    if members.effective <= ENOUGH:
+        return []
+    basis = planes.direction[k][:, None]
     mean, covariance = members.moments(members.u @ basis)
     return [_free(basis, mean, INFLATION * covariance, s) for s in (1.0, members.scale(basis))]
 
