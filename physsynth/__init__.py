@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from physsynth import calibrate as calibrate
     from physsynth import evaluate as evaluate
+    from physsynth import pinn as pinn
     from physsynth import rare as rare
     from physsynth import release as release
     from physsynth import require as require
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_ROOMS = ("calibrate", "evaluate", "rare", "release", "require")
+_ROOMS = ("calibrate", "evaluate", "pinn", "rare", "release", "require")
 _HOME = {
     "Coordinate": ("core.simulator", "Coordinate"),
     "LimitState": ("core.limits", "LimitState"),
@@ -59,6 +60,7 @@ __all__ = [
     "calibrate",
     "define_simulator",
     "evaluate",
+    "pinn",
     "rare",
     "release",
     "require",

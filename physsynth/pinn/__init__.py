@@ -1,0 +1,49 @@
+"""Physics-informed networks: an equation written once, solved by a small network whose error is known."""
+
+from physsynth.pinn.budget import Budget
+from physsynth.pinn.conditions import (
+    Data,
+    Dirichlet,
+    Inequality,
+    Initial,
+    Integral,
+    Neumann,
+    Periodic,
+    Robin,
+    Symmetry,
+)
+from physsynth.pinn.domain import Domain
+from physsynth.pinn.networks import MLP, Fourier, ModifiedMLP, Separable
+from physsynth.pinn.optimisers import Adam, Broyden, GaussNewton, Soap
+from physsynth.pinn.problem import Problem
+from physsynth.pinn.sampling import Sampling
+from physsynth.pinn.solution import Solution
+from physsynth.pinn.solve import solve
+from physsynth.pinn.training import Stage
+
+__all__ = [
+    "MLP",
+    "Adam",
+    "Broyden",
+    "Budget",
+    "Data",
+    "Dirichlet",
+    "Domain",
+    "Fourier",
+    "GaussNewton",
+    "Inequality",
+    "Initial",
+    "Integral",
+    "ModifiedMLP",
+    "Neumann",
+    "Periodic",
+    "Problem",
+    "Robin",
+    "Sampling",
+    "Separable",
+    "Soap",
+    "Solution",
+    "Stage",
+    "Symmetry",
+    "solve",
+]

@@ -1,0 +1,50 @@
+"""How long to train."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from physsynth.core.errors import ParameterError
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What ends the training, whichever comes first.
+
+    Attributes
+    ----------
+    iterations : int
+        Of all optimisers together. Only this one gives the same bytes again.
+    seconds : float
+        CPU time of this process, compilation included.
+    loss : float
+        Mean squared residual that is small enough.
+
+    Raises
+    ------
+    ParameterError
+        If a bound is not positive.
+    """
+
+    iterations: int = 10_000
+    seconds: float = float("inf")
+    loss: float = 0.0
+
+    def __post_init__(self):
+        for name in ("iterations", "seconds"):
+            if not getattr(self, name) > 0:
+                raise ParameterError(
+                    "a budget that allows nothing",
+                    key=f"budget.{name}",
+                    wanted="> 0",
+                    got=str(getattr(self, name)),
+                )
+
+    @classmethod
+    def of(cls, budget: Budget | int) -> Budget:
+        """Return a budget from what a user gives: a number is iterations."""
+        return budget if isinstance(budget, Budget) else cls(iterations=int(budget))
+
+    def spent(self, iterations: int, seconds: float, loss: float) -> bool:
+        """Whether training is over."""
+        return iterations >= self.iterations or seconds >= self.seconds or loss <= self.loss

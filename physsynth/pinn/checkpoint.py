@@ -1,0 +1,83 @@
+"""A training state on disk, so that an interrupted run goes on to the same bytes."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import xarray as xr
+
+from physsynth.core import files
+from physsynth.core.errors import ParameterError
+from physsynth.pinn.networks import as_data
+from physsynth.pinn.solution import signature
+from physsynth.pinn.training import State, Training
+
+_EVERY_SECONDS = 30.0
+
+
+class Checkpoint:
+    """Where the state of a training is kept; nowhere if there is no path."""
+
+    def __init__(self, path: Path | str | None, training: Training):
+        self.path = None if path is None else Path(path)
+        self.training = training
+        self._written = time.monotonic()
+
+    def keep(self, state: State) -> None:
+        """Write the state if the last one is older than half a minute."""
+        if time.monotonic() - self._written > _EVERY_SECONDS:
+            self.write(state)
+
+    def write(self, state: State) -> None:
+        """Write the state so that the file appears whole or not at all."""
+        if self.path is None:
+            return
+        leaves = jax.tree.leaves((jnp.stack(state.trail), state.memory, state.scales))
+        arrays = {
+            f"part_{i}": ([f"d{i}_{axis}" for axis in range(np.ndim(leaf))], np.asarray(leaf))
+            for i, leaf in enumerate(leaves)
+        }
+        kept = {"run": self._run(), "stage": state.stage, "age": state.age, "history": state.history}
+        files.write(self.path, xr.Dataset(arrays, attrs={"state": json.dumps(kept)}))
+        self._written = time.monotonic()
+
+    def restore(self) -> State:
+        """Return the state on disk, or the one before the first round.
+
+        Raises
+        ------
+        ParameterError
+            If the file was written by another run.
+        """
+        state = self.training.start()
+        if self.path is None or not self.path.exists():
+            return state
+        data = files.read(self.path)
+        kept = json.loads(data.attrs["state"])
+        if kept["run"] != self._run():
+            raise ParameterError(
+                "a checkpoint of another run",
+                file=self.path,
+                wanted="the same problem, key, network, stages and sampling",
+                advice="remove the file, or give another path",
+            )
+        memory = self.training.stages[kept["stage"]].optimiser.start(state.weights)
+        shape = jax.tree.structure((state.weights, memory, state.scales))
+        leaves = [jnp.asarray(data[f"part_{i}"].values) for i in range(shape.num_leaves)]
+        trail, memory, scales = jax.tree.unflatten(shape, leaves)
+        return State(trail[-1], memory, scales, kept["stage"], kept["age"], kept["history"], tuple(trail))
+
+    def _run(self):
+        trial = self.training.objective.trial
+        return {
+            "problem": signature(trial.problem),
+            "network": as_data(trial.architecture),
+            "stages": [repr(stage) for stage in self.training.stages],
+            "sampling": repr(self.training.sampling),
+            "key": np.asarray(jax.random.key_data(self.training.key)).tolist(),
+        }

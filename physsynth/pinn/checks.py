@@ -1,0 +1,188 @@
+"""Is a problem well posed? What can be told before training is told here.
+
+The counts are necessary, not sufficient: a derivative of order k along a coordinate needs k conditions
+along it (a periodic coordinate needs none, and points or integrals are trusted to determine the rest).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from physsynth.core.errors import ParameterError, unknown_name
+from physsynth.pinn.ansatz import Ansatz
+from physsynth.pinn.conditions import (
+    Data,
+    Dirichlet,
+    Inequality,
+    Initial,
+    Integral,
+    Neumann,
+    Periodic,
+    Robin,
+    Symmetry,
+    evaluate,
+    faces,
+)
+
+if TYPE_CHECKING:
+    from physsynth.pinn.problem import Problem
+
+_TOLERANCE = 1e-6
+_SAMPLE = 64
+
+
+def check(problem: Problem) -> None:
+    """Raise the first thing that is wrong with a problem."""
+    _check_names(problem)
+    for condition in problem.conditions:
+        _check_condition(problem, condition)
+    _ = problem.equations
+    for field in problem.fields:
+        _check_determined(problem, field)
+        _check_contradictions(problem, field)
+
+
+def _check_names(problem):
+    both = set(problem.coordinates) & set(problem.parameters or {})
+    if both:
+        raise ParameterError(
+            "a coordinate and a parameter of the same name", key=min(both), wanted="different names"
+        )
+
+
+def _check_condition(problem, condition):
+    field = getattr(condition, "field", None)
+    if field is not None and field not in problem.fields:
+        raise unknown_name("field", field, problem.fields, key=f"{type(condition).__name__}.field")
+    for name in _coordinates_of(problem, condition):
+        if name not in problem.coordinates:
+            raise unknown_name("coordinate", name, problem.coordinates, key=type(condition).__name__)
+    if isinstance(condition, Dirichlet | Neumann | Robin):
+        _check_faces(problem, condition)
+    if isinstance(condition, Data):
+        _check_data(problem, condition)
+
+
+def _coordinates_of(problem, condition) -> Iterable[str]:
+    if isinstance(condition, Data):
+        return condition.at
+    if isinstance(condition, Dirichlet | Neumann | Robin):
+        return [name for name, _ in faces(condition.on, problem.domain.intervals)]
+    if isinstance(condition, Inequality):
+        return ()
+    return (condition.over if isinstance(condition, Integral) else condition.along,)
+
+
+def _check_faces(problem, condition):
+    if condition.on is None and problem.domain.without and not getattr(condition, "exact", False):
+        raise ParameterError(
+            "a penalised condition on the boundary of a cut",
+            key=type(condition).__name__,
+            wanted="an exact Dirichlet condition, or faces of the box by name",
+        )
+    for name, position in faces(condition.on, problem.domain.intervals):
+        ends = problem.domain.intervals[name]
+        if position not in [float(end) for end in ends]:
+            raise ParameterError(
+                "a condition that is not on the boundary",
+                key=f"{type(condition).__name__}.on.{name}",
+                wanted=f"{ends[0]:g} or {ends[1]:g}",
+                got=f"{position:g}",
+                advice="values inside the domain are Data",
+            )
+
+
+def _check_data(problem, data):
+    sizes = {name: np.shape(values) for name, values in data.at.items()}
+    missing = set(problem.coordinates) - set(sizes)
+    if missing or set(sizes.values()) != {np.shape(data.values)}:
+        raise ParameterError(
+            "data that do not fit together",
+            key="Data.at",
+            wanted="one value of each coordinate (" + ", ".join(problem.coordinates) + ") a measurement",
+            got=", ".join(f"{name}: {shape}" for name, shape in sizes.items()),
+        )
+
+
+def _check_determined(problem, field):
+    own = [c for c in problem.conditions if getattr(c, "field", None) in (field, None)]
+    if any(isinstance(c, Data | Integral) for c in own):
+        return
+    for name, order in problem.orders(field).items():
+        count = sum(_count(problem, condition, name) for condition in own)
+        if count < order:
+            raise ParameterError(
+                "conditions that leave the problem underdetermined",
+                key=f"conditions on {field}",
+                wanted=f"{order} along {name}, where the equation has a derivative of order {order}",
+                got=str(int(count)),
+                advice="add an Initial, Dirichlet, Neumann, Robin or Periodic condition",
+            )
+    _check_level(problem, field, own)
+
+
+def _check_level(problem, field, own):
+    """Only derivatives in the equation and no condition on the value: any constant may be added."""
+    value = (0,) * len(problem.coordinates)
+    if not problem.uses(field, value) and not any(isinstance(c, Dirichlet | Initial | Robin) for c in own):
+        raise ParameterError(
+            "conditions that leave the problem underdetermined",
+            key=f"conditions on {field}",
+            wanted=f"something that fixes the level of {field}: only its derivatives appear",
+            advice="add a Dirichlet, Data or Integral condition",
+        )
+
+
+def _count(problem, condition, name):
+    if isinstance(condition, Periodic):
+        return np.inf if condition.along == name else 0
+    if isinstance(condition, Symmetry | Inequality):
+        return 0
+    if isinstance(condition, Initial):
+        return (1 if condition.rate is None else 2) * (condition.along == name)
+    return sum(along == name for along, _ in faces(condition.on, problem.domain.intervals))
+
+
+def _check_contradictions(problem, field):
+    """The lift meets all exact conditions of a field, unless two of them disagree somewhere."""
+    ansatz = Ansatz(problem)
+    lift = ansatz.lift(field)
+    for name, position, value, what in _claims(problem, ansatz, field):
+        p = _points_on(problem, name, position)
+        wanted = evaluate(value, p)
+        error = jnp.max(jnp.abs(lift(p) - wanted))
+        if not error <= _TOLERANCE * (1.0 + jnp.max(jnp.abs(wanted))):
+            raise ParameterError(
+                "conditions that contradict each other",
+                key=f"{what} of {field} at {name} = {position:g}",
+                wanted="a value that agrees with the other conditions where they meet",
+                got=f"a difference of {float(error):.3g}",
+                advice="make one of them agree, or penalise it: exact=False",
+            )
+
+
+def _claims(problem, ansatz, field):
+    intervals = problem.domain.intervals
+    yield from ((i.along, intervals[i.along][0], i.value, "Initial") for i in ansatz.initials(field))
+    yield from ((f.coordinate, f.position, f.value, "Dirichlet") for f in ansatz.faces(field))
+    lift = ansatz.lift(field)
+    for name in problem.periodic:
+        low, high = intervals[name]
+        yield name, low, lambda p, c=name, end=high: lift({**p, c: jnp.full_like(p[c], end)}), "Periodic"
+
+
+def _points_on(problem, name, position):
+    """Return points of a face, a quarter of the values of every variable at either of its ends."""
+    unit = jax.random.uniform(jax.random.key(0), (len(problem.variables), _SAMPLE))
+    p = {
+        other: low + (high - low) * row
+        for (other, (low, high)), row in zip(
+            problem.variables.items(), jnp.clip(2.0 * unit - 0.5, 0.0, 1.0), strict=True
+        )
+    }
+    return {**p, **problem.constants, name: jnp.full(_SAMPLE, position)}

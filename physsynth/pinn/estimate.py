@@ -1,0 +1,132 @@
+"""How wrong is a solution? The residual times a stability constant that training itself has measured.
+
+Two trial solutions v, w of an equation obey L (v - w) = r(v) - r(w), with L the equation linearised
+between them. So every earlier state of the network gives a lower bound of the stability constant,
+
+    C >= |v - w| / |r(v) - r(w)|   (L2 norms, fresh points),
+
+in the directions that the network really explores, and the error of the last state is close to C |r|.
+For a linear equation and exact conditions the constant of all directions would make this a bound.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from physsynth.pinn.domain import Points
+from physsynth.pinn.objective import Objective
+from physsynth.pinn.terms import sample
+
+POINTS = 4000
+STATES = 16
+LARGEST_ERROR = 0.05
+_FARTHEST = 1e4
+
+
+@dataclass(frozen=True)
+class ErrorEstimate:
+    """What is known of a solution's error.
+
+    Attributes
+    ----------
+    relative : dict of str to float
+        Estimated relative L2 error of each field.
+    stability : dict of str to float
+        Constant of each field: its absolute error a unit of residual.
+    residual : float
+        Root mean square of the residual of all terms, on fresh points.
+    """
+
+    relative: dict[str, float]
+    stability: dict[str, float]
+    residual: float
+
+    @property
+    def largest(self) -> float:
+        """The largest relative error of a field."""
+        return max(self.relative.values())
+
+    @property
+    def converged(self) -> bool:
+        """Whether this is a solution: not trivial, not stuck."""
+        return bool(np.isfinite(self.largest) and self.largest <= LARGEST_ERROR)
+
+
+def estimate(
+    objective: Objective,
+    trail: Sequence[jax.Array],
+    scales: dict[str, jax.Array],
+    key: jax.Array,
+) -> ErrorEstimate:
+    """Estimate the error of the last of the weights that training passed through.
+
+    Parameters
+    ----------
+    objective : Objective
+    trail : sequence of array (weight,)
+        The weights after each round.
+    scales : dict of array ()
+        The weight of each term against the equation.
+    key : array
+        Fresh points are drawn from it.
+    """
+    chosen = jnp.stack([trail[i] for i in _spread(len(trail))])
+    fields, rows = _measure(objective)(chosen, scales, key)
+    names = objective.trial.problem.fields
+    residual = float(jnp.linalg.norm(rows[-1]))
+    constants = {name: _stability(fields[name], rows) for name in names}
+    relative = {name: constants[name] * residual / _norm(fields[name][-1]) for name in names}
+    return ErrorEstimate(relative, constants, residual)
+
+
+def residual_rows(objective: Objective, weights: jax.Array, draws: dict[str, Points], scales) -> jax.Array:
+    """Return the residuals of all terms (row,), scaled so that their squares sum to the mean square."""
+    parts = []
+    for term in objective.terms:
+        batch = objective.batch(term, draws[term.name], scales[term.name])
+        rows = jax.lax.map(lambda frame, term=term: objective.rows(weights, term, frame), batch.frames)
+        parts.append(jnp.sqrt(batch.scale / rows.size) * rows.reshape(-1))
+    return jnp.concatenate(parts)
+
+
+def _measure(objective):
+    """Return a function that gives fields (state, point) and residuals (state, row) at fresh points."""
+
+    def run(states, scales, key):
+        keys = jax.random.split(key, len(objective.terms))
+        draws = {term.name: term.draw(k, POINTS) for term, k in zip(objective.terms, keys, strict=True)}
+        frame = objective.trial.frame(sample(objective.trial.problem, key, POINTS), objective.values_only)
+
+        def one(weights):
+            jets = objective.trial.jets(weights, frame)
+            return {n: jet.value for n, jet in jets.items()}, residual_rows(objective, weights, draws, scales)
+
+        return jax.lax.map(one, states)
+
+    return jax.jit(run)
+
+
+def _spread(count):
+    """Return the places of at most `STATES` rounds, denser towards the last, which ends them."""
+    back = np.unique(np.round(np.geomspace(1, count, STATES)).astype(int))
+    return [count - int(steps) for steps in back[::-1]]
+
+
+def _stability(field, rows):
+    """Return the largest ratio of a change of the field to the change of the residual."""
+    residual = jnp.linalg.norm(rows, axis=1)
+    apart = jnp.linalg.norm(rows[:-1] - rows[-1], axis=1)
+    moved = jnp.sqrt(jnp.mean((field[:-1] - field[-1]) ** 2, axis=1))
+    near = (residual[:-1] <= _FARTHEST * residual[-1]) & (apart >= residual[-1])
+    ratio = jnp.where(near, moved / jnp.maximum(apart, 1e-300), 0.0)
+    # A network that never moved away from where it is has measured nothing.
+    return float(jnp.where(jnp.any(near), jnp.max(ratio), jnp.inf))
+
+
+def _norm(values):
+    return float(jnp.sqrt(jnp.mean(values**2)))

@@ -1,0 +1,204 @@
+"""A trained network as a function of the coordinates, with what is known of its error."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import xarray as xr
+
+from physsynth.core import files
+from physsynth.core.errors import DataError, ParameterError, unknown_name
+from physsynth.pinn import networks
+from physsynth.pinn.estimate import ErrorEstimate
+from physsynth.pinn.field import Field
+from physsynth.pinn.indices import Indices
+from physsynth.pinn.objective import Objective
+from physsynth.pinn.problem import Problem
+from physsynth.pinn.terms import EQUATION
+from physsynth.pinn.trial import Trial
+
+
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """A solution of a problem; call it with coordinates.
+
+    Attributes
+    ----------
+    problem : Problem
+    architecture : Architecture
+        Of the network.
+    weights : array (weight,)
+    history : dict of list
+        One entry a round: iterations, loss, mean square of each term.
+    estimate : ErrorEstimate
+
+    Examples
+    --------
+    >>> import jax, physsynth as ps
+    >>> decay = ps.pinn.Problem({"t": (0.0, 1.0)}, lambda u, p: u.t + u, [ps.pinn.Initial(1.0)])
+    >>> solution = ps.pinn.solve(decay, jax.random.key(0), budget=300)
+    >>> bool(abs(solution(t=1.0) - jnp.exp(-1.0)) < 1e-3)
+    True
+    """
+
+    problem: Problem
+    architecture: networks.Architecture
+    weights: jax.Array
+    history: Mapping[str, list[float]]
+    estimate: ErrorEstimate
+
+    def __call__(self, **variables):
+        """Return the field at coordinates (and parameters) of any shapes that broadcast; a dict of several.
+
+        Raises
+        ------
+        UnknownNameError, ParameterError
+            If a coordinate is missing or not declared.
+        """
+        values = self.evaluate(variables)
+        return next(iter(values.values())) if len(values) == 1 else values
+
+    def evaluate(self, variables: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
+        """Return each field at coordinates."""
+        return self._pointwise(lambda points: self._values(self.weights, points), variables)
+
+    def derivatives(self, variables: Mapping[str, jax.Array]) -> dict[str, Field]:
+        """Return the fields with the derivatives that the equations use, at coordinates (point,)."""
+        frame = self.trial.frame(self._points(variables)[0], self.problem.indices)
+        return self.trial.fields(self.weights, frame)
+
+    @property
+    def error(self) -> float:
+        """Estimated relative L2 error, the largest over the fields."""
+        return self.estimate.largest
+
+    @property
+    def converged(self) -> bool:
+        """Whether this is a solution at all."""
+        return self.estimate.converged
+
+    @cached_property
+    def trial(self) -> Trial:
+        """The fields as functions of the weights."""
+        return Trial(self.problem, self.architecture)
+
+    @cached_property
+    def objective(self) -> Objective:
+        """The loss that was minimised."""
+        return Objective(self.trial)
+
+    def summary(self) -> dict:
+        """Return the outcome as plain data."""
+        return {
+            "status": "CONVERGED" if self.converged else "NOT CONVERGED",
+            "error": self.estimate.relative,
+            "residual": self.estimate.residual,
+            "stability": self.estimate.stability,
+            "iterations": self.history["iterations"][-1],
+            "terms": {
+                name: values[-1]
+                for name, values in self.history.items()
+                if name not in ("iterations", "loss")
+            },
+            "weights": int(self.weights.size),
+            **networks.as_data(self.architecture),
+        }
+
+    def save(self, path: Path | str) -> Path:
+        """Write the solution to one HDF5 file, which appears whole or not at all.
+
+        Raises
+        ------
+        OutputError
+            If it cannot be written.
+        """
+        return files.write(Path(path), self._dataset())
+
+    @classmethod
+    def load(cls, path: Path | str, problem: Problem) -> Solution:
+        """Read a solution of a problem; the problem's functions are code, so they are given, not read.
+
+        Raises
+        ------
+        DataError
+            If the file holds a solution of another problem.
+        """
+        data = files.read(Path(path))
+        stored = json.loads(data.attrs["solution"])
+        if stored["problem"] != signature(problem):
+            raise DataError(
+                "a solution of another problem",
+                file=path,
+                wanted=json.dumps(signature(problem)),
+                got=json.dumps(stored["problem"]),
+            )
+        history = {
+            str(name): data["history"].sel(quantity=name).values.tolist() for name in data["quantity"].values
+        }
+        return cls(
+            problem,
+            networks.from_data(stored["architecture"]),
+            jnp.asarray(data["weights"].values),
+            history,
+            ErrorEstimate(**stored["estimate"]),
+        )
+
+    def _dataset(self):
+        stored = {
+            "problem": signature(self.problem),
+            "architecture": networks.as_data(self.architecture),
+            "estimate": vars(self.estimate),
+        }
+        return xr.Dataset(
+            {
+                "weights": ("weight", np.asarray(self.weights)),
+                "history": (("quantity", "round"), np.array(list(self.history.values()), float)),
+            },
+            {"quantity": list(self.history)},
+            {"solution": json.dumps(stored, sort_keys=True)},
+        )
+
+    def _pointwise(self, function, variables):
+        points, shape = self._points(variables)
+        return {name: value.reshape(shape) for name, value in function(points).items()}
+
+    def _points(self, variables):
+        known = self.problem.variables
+        for name in variables:
+            if name not in known:
+                raise unknown_name("coordinate", name, known, key=name)
+        missing = [name for name in known if name not in variables]
+        if missing:
+            raise ParameterError("a coordinate is missing", key=missing[0], wanted=", ".join(known))
+        arrays = jnp.broadcast_arrays(*(jnp.asarray(variables[name], float) for name in known))
+        points = {name: array.reshape(-1) for name, array in zip(known, arrays, strict=True)}
+        return points, arrays[0].shape
+
+    @cached_property
+    def _values(self):
+        indices = Indices.closure(self.problem.coordinates, [])
+
+        def values(weights, points):
+            jets = self.trial.jets(weights, self.trial.frame(points, indices))
+            return {name: jet.value for name, jet in jets.items()}
+
+        return jax.jit(values)
+
+
+def signature(problem: Problem) -> dict:
+    """Return what of a problem can be compared without running it."""
+    return {
+        "variables": {name: [float(end) for end in ends] for name, ends in problem.variables.items()},
+        "fields": list(problem.fields),
+        "constants": {name: float(value) for name, value in problem.constants.items()},
+        "derivatives": [list(index) for index in problem.indices.members],
+        "conditions": [type(condition).__name__ for condition in problem.conditions],
+        "equations": list(problem.equations) or [EQUATION],
+    }

@@ -1,0 +1,119 @@
+"""Solve a problem: choose a network and optimisers by its size, train, and estimate the error."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import jax
+
+from physsynth.core.errors import ParameterError
+from physsynth.pinn.budget import Budget
+from physsynth.pinn.checkpoint import Checkpoint
+from physsynth.pinn.estimate import estimate
+from physsynth.pinn.networks import MLP, Architecture
+from physsynth.pinn.objective import Objective
+from physsynth.pinn.optimisers import Adam, Broyden
+from physsynth.pinn.problem import Problem
+from physsynth.pinn.progress import observer
+from physsynth.pinn.sampling import Sampling
+from physsynth.pinn.solution import Solution
+from physsynth.pinn.training import Stage, State, Training
+from physsynth.pinn.trial import Trial
+
+_LARGEST_DENSE = 5000
+
+
+def solve(
+    problem: Problem,
+    key: jax.Array,
+    budget: Budget | int = 10_000,
+    *,
+    network: Architecture | None = None,
+    stages: Sequence[Stage] | None = None,
+    sampling: Sampling | None = None,
+    checkpoint: Path | str | None = None,
+    progress: bool = False,
+    observe: Callable[[State], None] | None = None,
+) -> Solution:
+    """Train a network until it solves a problem.
+
+    Parameters
+    ----------
+    problem : Problem
+        All of its parameters fixed; `surrogate` covers ranges.
+    key : array
+        JAX key; the same key and iterations give the same bytes.
+    budget : Budget or int
+        A number is iterations.
+    network, stages, sampling : optional
+        Instead of those chosen by size: an MLP; a start by Adam, then self-scaled Broyden as long as its
+        dense matrix is small enough to keep.
+    checkpoint : path, optional
+        Written as training goes; a run that finds it goes on from there, to the same bytes.
+    progress : bool
+        Whether to show a line with the loss and the time left.
+    observe : callable, optional
+        Called with the state after every round.
+
+    Raises
+    ------
+    ParameterError
+        If a parameter has no value, or the checkpoint is of another run.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> from physsynth.pinn import Dirichlet
+    >>> rod = Problem({"x": (0.0, 1.0)}, lambda u, p: u.xx + 2.0, [Dirichlet(0.0, {"x": (0.0, 1.0)})])
+    >>> solution = solve(rod, jax.random.key(0), budget=300)
+    >>> bool(jnp.abs(solution(x=0.5) - 0.25) < 1e-4), solution.converged
+    (True, True)
+    """
+    if problem.ranges:
+        raise ParameterError(
+            "a parameter without a value",
+            key=next(iter(problem.ranges)),
+            wanted="a number: problem.at(" + ", ".join(f"{name}=..." for name in problem.ranges) + ")",
+            advice="ps.pinn.surrogate covers the whole range",
+        )
+    return train(
+        problem,
+        key,
+        Budget.of(budget),
+        network or MLP(),
+        stages,
+        sampling or Sampling(),
+        checkpoint,
+        progress,
+        observe,
+    )
+
+
+def train(problem, key, budget, network, stages, sampling, checkpoint, progress, observe) -> Solution:
+    """Train over coordinates and parameter ranges; `solve` and `surrogate` both come here."""
+    training_key, error_key = jax.random.split(key)
+    objective = Objective(Trial(problem, network))
+    stages = tuple(stages or default_stages(objective))
+    training = Training(objective, stages, sampling, training_key)
+    store = Checkpoint(checkpoint, training)
+    with observer(budget, progress) as show:
+        state = training.run(store.restore(), budget, lambda state: _after(state, store, show, observe))
+    store.write(state)
+    found = estimate(objective, state.trail, state.scales, error_key)
+    return Solution(problem, network, state.weights, state.history, found)
+
+
+def default_stages(objective: Objective) -> tuple[Stage, ...]:
+    """Return Adam, then self-scaled Broyden where its matrix fits; Adam alone for large networks."""
+    size = objective.trial.network(jax.random.key(0)).weights.size
+    if size > _LARGEST_DENSE:
+        return (Stage(Adam(rate=2e-3, decay=10_000)),)
+    return (Stage(Adam(), rounds=3), Stage(Broyden()))
+
+
+def _after(state, store, show, observe):
+    store.keep(state)
+    show(state)
+    if observe is not None:
+        observe(state)

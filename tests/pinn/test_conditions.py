@@ -1,0 +1,124 @@
+"""Conditions that can be exact are exact for any weights; the others are terms of the loss."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from physsynth.pinn import (
+    MLP,
+    Data,
+    Dirichlet,
+    Domain,
+    Inequality,
+    Initial,
+    Integral,
+    Neumann,
+    Periodic,
+    Problem,
+    Robin,
+    Symmetry,
+)
+from physsynth.pinn.indices import Indices
+from physsynth.pinn.objective import Objective
+from physsynth.pinn.trial import Trial
+
+BOX = {"t": (0.0, 2.0), "x": (-1.0, 1.0)}
+TIMES = jnp.linspace(0.0, 2.0, 7)
+PLACES = jnp.linspace(-1.0, 1.0, 9)
+
+
+def _heat(u, p):
+    return u.t - u.xx
+
+
+def _wave(u, p):
+    return u.tt - u.xx
+
+
+def _jet(problem, key, **points):
+    """The first field, with random weights."""
+    trial = Trial(problem, MLP(width=6, depth=2))
+    points = dict(zip(points, jnp.broadcast_arrays(*map(jnp.asarray, points.values())), strict=True))
+    indices = Indices.closure(problem.coordinates, [(1,) * len(problem.coordinates)])
+    frame = trial.frame(points, indices)
+    return trial.jets(trial.network(key).weights, frame)[problem.fields[0]]
+
+
+def test_initial_and_boundary_values_hold(key):
+    conditions = [
+        Initial(lambda p: jnp.cos(jnp.pi * p["x"])),
+        Dirichlet(lambda p: jnp.exp(p["t"]) - 2.0, {"x": -1.0}),
+        Dirichlet(lambda p: -jnp.cos(p["t"]), {"x": 1.0}),
+    ]
+    problem = Problem(BOX, _heat, conditions)
+    start = _jet(problem, key, t=0.0, x=PLACES).value
+    np.testing.assert_allclose(start, jnp.cos(jnp.pi * PLACES), atol=1e-14)
+    left, right = (_jet(problem, key, t=TIMES, x=end).value for end in (-1.0, 1.0))
+    np.testing.assert_allclose(left, jnp.exp(TIMES) - 2.0, atol=1e-14)
+    np.testing.assert_allclose(right, -jnp.cos(TIMES), atol=1e-14)
+
+
+def test_the_initial_rate_holds(key):
+    rest = Initial(lambda p: jnp.sin(jnp.pi * p["x"]), rate=lambda p: 1.0 - p["x"] ** 2)
+    jet = _jet(Problem(BOX, _wave, [rest, Dirichlet(0.0, {"x": (-1.0, 1.0)})]), key, t=0.0, x=PLACES)
+    np.testing.assert_allclose(jet.derivative((1, 0)), 1.0 - PLACES**2, atol=1e-14)
+
+
+def test_periodic_values_and_slopes_agree(key):
+    problem = Problem(BOX, _heat, [Initial(lambda p: jnp.sin(jnp.pi * p["x"])), Periodic("x")])
+    left, right = (_jet(problem, key, t=TIMES, x=end) for end in (-1.0, 1.0))
+    np.testing.assert_allclose(left.coefficients, right.coefficients, atol=1e-13)
+
+
+@pytest.mark.parametrize("parity", [1, -1])
+def test_symmetry_holds(parity, key):
+    start = {1: lambda p: 1.0 - p["x"] ** 2, -1: lambda p: jnp.sin(jnp.pi * p["x"])}[parity]
+    walls = Dirichlet(0.0, {"x": (-1.0, 1.0)})
+    problem = Problem(BOX, _heat, [Initial(start), walls, Symmetry("x", parity)])
+    here, there = (_jet(problem, key, t=1.0, x=sign * PLACES).value for sign in (1, -1))
+    np.testing.assert_allclose(here, parity * there, atol=1e-14)
+
+
+def test_the_boundary_of_an_l_shape_is_met(key):
+    shape = Domain({"x": (-1.0, 1.0), "y": (-1.0, 1.0)}, ({"x": (0.0, 1.0), "y": (-1.0, 0.0)},))
+    problem = Problem(shape, lambda u, p: u.xx + u.yy + 1.0, [Dirichlet(0.0)])
+    inner = jnp.linspace(0.01, 0.99, 5)
+    for x, y in [(0.0, -inner), (inner, 0.0), (-1.0, inner), (-inner, -1.0)]:
+        np.testing.assert_allclose(_jet(problem, key, x=x, y=y).value, 0.0, atol=1e-14)
+    assert shape.volume == 3.0
+    points = shape.sample(key, 500)
+    assert not np.any((points["x"] > 0) & (points["y"] < 0))
+
+
+def _terms(problem):
+    return Objective(Trial(problem, MLP(width=6, depth=2))).terms
+
+
+def _violation(problem, name, solution, key):
+    """The residual of one term, with a known function in place of the network."""
+    from physsynth.pinn.jet import taylor
+    from physsynth.pinn.objective import _contract
+    from physsynth.pinn.trial import as_fields
+
+    term = next(term for term in _terms(problem) if term.name.startswith(name))
+    points = term.draw(key, 100)
+    fields = as_fields({"u": taylor(solution, points, term.indices)}, problem.coordinates)
+    return _contract(term, term.residual(fields, points))
+
+
+@pytest.mark.parametrize(
+    ("condition", "name", "solution"),
+    [
+        (Neumann(-1.0, {"x": -1.0}), "Robin", lambda p: p["x"] + 0 * p["t"]),
+        (Robin(2.0, 1.0, 5.0, {"x": 1.0}), "Robin", lambda p: p["x"] ** 3 + p["t"] * 0),
+        (Dirichlet(lambda p: p["t"], {"x": 1.0}, exact=False), "Dirichlet", lambda p: p["t"] * p["x"]),
+        (Integral("x", lambda p: 2.0 * p["t"] / 3.0), "Integral", lambda p: p["t"] * p["x"] ** 2),
+        (Data({"t": np.ones(2), "x": np.array([0.0, 1.0])}, np.array([0.0, 1.0])), "Data", lambda p: p["x"]),
+        (Inequality("rises", lambda u, p: -u.x), "rises", lambda p: p["x"] ** 3),
+    ],
+)
+def test_penalised_conditions_vanish_on_what_satisfies_them(condition, name, solution, key):
+    walls = Dirichlet(0.0, {"x": (-1.0, 1.0)}, exact=False)
+    problem = Problem(BOX, _heat, [condition, Initial(0.0, exact=False), walls])
+    assert jnp.max(jnp.abs(_violation(problem, name, solution, key))) < 1e-13
+    assert jnp.max(jnp.abs(_violation(problem, name, lambda p: 3.0 - 2.0 * p["x"], key))) > 0.1

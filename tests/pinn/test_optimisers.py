@@ -1,0 +1,70 @@
+"""Optimisers find minima that are known."""
+
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from physsynth.pinn.objective import Normal
+from physsynth.pinn.optimisers import Adam, Broyden, GaussNewton, Soap
+
+
+@dataclass(frozen=True)
+class LeastSquares:
+    """The sum of squares of a residual, with the surface of an objective."""
+
+    residual: object
+
+    def value(self, theta, data):
+        return jnp.sum(self.residual(theta) ** 2)
+
+    def value_and_gradient(self, theta, data):
+        return jax.value_and_grad(self.value)(theta, data)
+
+    def jacobian(self, theta, data):
+        return self.residual(theta), jax.jacobian(self.residual)(theta)
+
+    def normal(self, theta, data):
+        r, J = self.jacobian(theta, data)
+        return Normal(J.T @ J, J.T @ r, r @ r)
+
+
+# Rosenbrock (1960): the minimum is at (1, 1), at the end of a curved valley.
+ROSENBROCK = LeastSquares(lambda x: jnp.array([1 - x[0], 10 * (x[1] - x[0] ** 2)]))
+SCALES = jnp.logspace(-2, 0, 6)
+BOWL = LeastSquares(lambda x: SCALES * (x - 1.0))
+
+
+def _minimise(optimiser, objective, start):
+    run = jax.jit(lambda theta, memory: optimiser.run(objective, theta, memory, None))
+    return run(start, optimiser.start(start))
+
+
+@pytest.mark.parametrize("optimiser", [Broyden(60), GaussNewton(40), GaussNewton(40, dual=True)])
+def test_second_order_optimisers_pass_the_valley_of_rosenbrock(optimiser):
+    theta, _, losses = _minimise(optimiser, ROSENBROCK, jnp.array([-1.2, 1.0]))
+    np.testing.assert_allclose(theta, 1.0, atol=1e-8)
+    assert np.all(np.diff(losses) <= 0)
+
+
+def test_broyden_solves_a_quadratic_of_condition_ten_thousand():
+    theta, _, _ = _minimise(Broyden(40), BOWL, jnp.zeros(6))
+    np.testing.assert_allclose(theta, 1.0, atol=1e-7)
+
+
+def test_gauss_newton_needs_one_step_for_a_linear_residual_without_damping():
+    theta, _, _ = _minimise(GaussNewton(1, damping=1e-14), BOWL, jnp.zeros(6))
+    np.testing.assert_allclose(theta, 1.0, atol=1e-8)
+
+
+@pytest.mark.parametrize("optimiser", [Adam(0.05, 400, 800), Soap(0.05, 400, 800, shapes=((2, 3),))])
+def test_first_order_optimisers_reach_the_bottom_of_a_bowl(optimiser):
+    _, _, losses = _minimise(optimiser, BOWL, jnp.zeros(6))
+    assert losses[-1] < 1e-4 * losses[0]
+
+
+def test_a_start_at_the_minimum_stays_there():
+    theta, _, _ = _minimise(Broyden(5), BOWL, jnp.ones(6))
+    np.testing.assert_array_equal(theta, 1.0)

@@ -1,0 +1,116 @@
+"""A problem reads its equation, and says what is wrong with it before anything is trained."""
+
+import jax.numpy as jnp
+import numpyro.distributions as dist
+import pytest
+
+from physsynth.core import Parameter
+from physsynth.core.errors import ParameterError, UnknownNameError
+from physsynth.pinn import Data, Dirichlet, Domain, Initial, Integral, Neumann, Periodic, Problem
+from physsynth.pinn.field import split
+
+BOX = {"t": (0.0, 1.0), "x": (-1.0, 1.0)}
+ENDS = {"x": (-1.0, 1.0)}
+START = Initial(lambda p: -jnp.sin(jnp.pi * p["x"]))
+
+
+def burgers(u, p):
+    return u.t + u * u.x - p["nu"] * u.xx
+
+
+def heat(u, p):
+    return u.t - u.xx
+
+
+def test_derivatives_are_found_by_reading_the_equation():
+    problem = Problem(BOX, burgers, [START, Dirichlet(0.0, ENDS)], {"nu": 0.1})
+    assert problem.orders("u") == {"t": 1, "x": 2}
+    assert problem.indices.members == ((0, 0), (0, 1), (1, 0), (0, 2))
+
+
+def test_several_fields_and_named_equations():
+    def stokes(q, p):
+        return {
+            "x momentum": q.u.xx + q.u.yy - q.p.x,
+            "y momentum": q.v.xx + q.v.yy - q.p.y,
+            "mass": q.u.x + q.v.y,
+        }
+
+    square = {"x": (0.0, 1.0), "y": (0.0, 1.0)}
+    walls = [Dirichlet(0.0, field="u"), Dirichlet(0.0, field="v"), Integral("x", 0.0, "p")]
+    problem = Problem(square, stokes, walls, fields=("u", "v", "p"))
+    assert problem.equations == ("x momentum", "y momentum", "mass")
+    assert problem.orders("p") == {"x": 1, "y": 1}
+
+
+def test_names_of_coordinates_may_overlap():
+    assert split("xtheta", ("x", "t", "theta")) == ["x", "theta"]
+    assert split("xz", ("x", "t")) is None
+
+
+@pytest.mark.parametrize(
+    ("residual", "name"),
+    [
+        (lambda u, p: u.t - u.yy, "u.yy"),
+        (lambda u, p: u.t - p["kappa"] * u.xx, "kappa"),
+    ],
+)
+def test_an_undeclared_coordinate_or_parameter_is_named(residual, name):
+    with pytest.raises(UnknownNameError, match=name):
+        Problem(BOX, residual, [START, Dirichlet(0.0, ENDS)])
+
+
+def test_an_undeclared_field_is_named():
+    with pytest.raises(UnknownNameError, match="one of: u, v"):
+        Problem(BOX, lambda q, p: q.u.t + q.w, [START], fields=("u", "v"))
+
+
+@pytest.mark.parametrize("interval", [(0.0, 0.0), (1.0, 0.0), (0.0, float("inf"))])
+def test_a_domain_of_zero_measure_is_refused(interval):
+    with pytest.raises(ParameterError, match="zero measure"):
+        Domain({"t": (0.0, 1.0), "x": interval})
+
+
+@pytest.mark.parametrize(
+    "conditions",
+    [
+        [START, Dirichlet(0.0, ENDS), Dirichlet(1.0, {"x": 1.0})],
+        [START, Dirichlet(0.5, ENDS)],
+        [Initial(lambda p: p["x"]), Periodic("x")],
+    ],
+)
+def test_conditions_that_contradict_each_other_are_refused(conditions):
+    with pytest.raises(ParameterError, match="contradict"):
+        Problem(BOX, heat, conditions)
+
+
+@pytest.mark.parametrize(
+    "conditions",
+    [[START], [Dirichlet(0.0, ENDS)], [START, Dirichlet(0.0, {"x": -1.0})]],
+)
+def test_an_underdetermined_problem_is_refused(conditions):
+    with pytest.raises(ParameterError, match="underdetermined"):
+        Problem(BOX, heat, conditions)
+
+
+def test_slopes_alone_do_not_fix_the_level():
+    with pytest.raises(ParameterError, match="level of u"):
+        Problem({"x": (0.0, 1.0)}, lambda u, p: u.xx, [Neumann(0.0, {"x": (0.0, 1.0)})])
+
+
+def test_a_condition_inside_the_domain_is_refused():
+    with pytest.raises(ParameterError, match="not on the boundary"):
+        Problem(BOX, heat, [START, Dirichlet(0.0, {"x": (-1.0, 0.5)})])
+
+
+def test_data_without_a_coordinate_are_refused():
+    with pytest.raises(ParameterError, match=r"Data\.at"):
+        Problem(BOX, heat, [Data({"x": jnp.zeros(3)}, jnp.zeros(3))])
+
+
+def test_a_parameter_out_of_range_is_refused():
+    ranged = {"nu": Parameter(dist.Uniform(0.01, 0.1))}
+    problem = Problem(BOX, burgers, [START, Dirichlet(0.0, ENDS)], ranged)
+    assert problem.at(nu=0.05).constants["nu"] == 0.05
+    with pytest.raises(ParameterError, match=r"0\.01 to 0\.1"):
+        problem.at(nu=0.2)

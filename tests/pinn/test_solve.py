@@ -1,0 +1,120 @@
+"""Equations with known solutions are solved; the error is known; runs repeat and resume to the byte."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from physsynth import pinn
+from physsynth.core.errors import DataError, ParameterError, UnknownNameError
+
+HEAT = pinn.Problem(
+    {"t": (0.0, 1.0), "x": (0.0, 1.0)},
+    lambda u, p: u.t - p["diffusivity"] * u.xx,
+    [pinn.Initial(lambda p: jnp.sin(jnp.pi * p["x"])), pinn.Dirichlet(0.0, {"x": (0.0, 1.0)})],
+    parameters={"diffusivity": 0.1},
+)
+SMALL = {
+    "network": pinn.MLP(width=10, depth=2),
+    "stages": [pinn.Stage(pinn.Adam(steps=50), rounds=2), pinn.Stage(pinn.Broyden(steps=50))],
+    "sampling": pinn.Sampling(points=500),
+}
+GRID = {"t": np.linspace(0.0, 1.0, 21)[:, None], "x": np.linspace(0.0, 1.0, 31)[None, :]}
+EXACT = np.sin(np.pi * GRID["x"]) * np.exp(-0.1 * np.pi**2 * GRID["t"])
+
+
+@pytest.fixture(scope="module")
+def solution(key):
+    return pinn.solve(HEAT, key, budget=500, **SMALL)
+
+
+def _relative(found, wanted):
+    return float(np.linalg.norm(found - wanted) / np.linalg.norm(wanted))
+
+
+def test_heat_is_solved_and_its_error_is_known(solution):
+    error = _relative(solution(**GRID), EXACT)
+    assert error < 1e-4
+    assert solution.converged
+    assert error <= 3.0 * solution.error <= 100.0 * error
+
+
+def test_derivatives_are_those_of_the_solution(solution):
+    u = solution.derivatives({"t": jnp.array([0.5]), "x": jnp.array([0.25])})["u"]
+    slope = np.pi * np.cos(np.pi * 0.25) * np.exp(-0.05 * np.pi**2)
+    np.testing.assert_allclose(u.x, slope, rtol=1e-3)
+    np.testing.assert_allclose(u.t, 0.1 * u.xx, atol=1e-3)
+
+
+def test_the_same_key_gives_the_same_bytes_and_an_interrupted_run_resumes_to_them(solution, key, tmp_path):
+    whole = solution.save(tmp_path / "whole.nc").read_bytes()
+    part = tmp_path / "part.nc"
+    pinn.solve(HEAT, key, budget=250, checkpoint=part, **SMALL)
+    resumed = pinn.solve(HEAT, key, budget=500, checkpoint=part, **SMALL)
+    assert resumed.save(tmp_path / "resumed.nc").read_bytes() == whole
+
+
+def test_a_checkpoint_of_another_run_is_refused(key, tmp_path):
+    path = tmp_path / "state.nc"
+    pinn.solve(HEAT, key, budget=50, checkpoint=path, **SMALL)
+    with pytest.raises(ParameterError, match="another run"):
+        pinn.solve(HEAT.at(diffusivity=0.2), key, budget=50, checkpoint=path, **SMALL)
+
+
+def test_a_saved_solution_reads_back(solution, tmp_path):
+    path = solution.save(tmp_path / "heat.nc")
+    again = pinn.Solution.load(path, HEAT)
+    np.testing.assert_array_equal(again(**GRID), solution(**GRID))
+    assert again.summary() == solution.summary()
+    with pytest.raises(DataError, match="another problem"):
+        pinn.Solution.load(path, HEAT.at(diffusivity=0.2))
+
+
+def test_a_network_that_did_not_train_is_reported(key):
+    sluggish = [pinn.Stage(pinn.Adam(rate=1e-7, steps=50))]
+    stuck = pinn.solve(HEAT, key, budget=100, **{**SMALL, "stages": sluggish})
+    assert stuck.summary()["status"] == "NOT CONVERGED"
+
+
+def test_penalised_conditions_are_balanced_and_met(key):
+    conditions = [
+        pinn.Initial(lambda p: jnp.cos(jnp.pi * p["x"])),
+        pinn.Neumann(0.0, {"x": (0.0, 1.0)}),
+        pinn.Integral("x", 0.0),
+    ]
+    problem = pinn.Problem(HEAT.domain, HEAT.residual, conditions, {"diffusivity": 0.1})
+    solution = pinn.solve(problem, key, budget=600, **SMALL)
+    exact = np.cos(np.pi * GRID["x"]) * np.exp(-0.1 * np.pi**2 * GRID["t"])
+    assert _relative(solution(**GRID), exact) < 1e-3
+    assert set(solution.summary()["terms"]) == {
+        "equation", "Robin of u at x = 0", "Robin of u at x = 1", "Integral of u over x"
+    }  # fmt: skip
+
+
+def test_gauss_newton_solves_a_small_problem(key):
+    rod = pinn.Problem(
+        {"x": (0.0, 1.0)}, lambda u, p: u.xx + jnp.pi**2 * jnp.sin(jnp.pi * p["x"]), [pinn.Dirichlet(0.0)]
+    )
+    x = np.linspace(0.0, 1.0, 50)
+    for dual in (False, True):
+        stages = [pinn.Stage(pinn.GaussNewton(steps=20, dual=dual))]
+        sampling = pinn.Sampling(points=50)
+        solution = pinn.solve(rod, key, 100, network=pinn.MLP(10, 1), stages=stages, sampling=sampling)
+        assert _relative(solution(x=x), np.sin(np.pi * x)) < 1e-5
+
+
+def test_parameters_need_a_value_and_coordinates_their_names(solution, key):
+    with pytest.raises(UnknownNameError, match="coordinate"):
+        solution(t=0.0, y=1.0)
+    with pytest.raises(ParameterError, match="missing"):
+        solution(t=0.0)
+    with pytest.raises(ParameterError, match="allows nothing"):
+        pinn.solve(HEAT, key, budget=0)
+
+
+def test_weights_need_no_double_precision(key):
+    with jax.enable_x64(False):
+        short = jax.random.key(1)
+        solution = pinn.solve(HEAT, short, budget=200, **SMALL)
+        assert solution.weights.dtype == jnp.float32
+        assert _relative(solution(**GRID), EXACT) < 0.05
