@@ -47,7 +47,7 @@ def read_number(given) -> jax.Array:
     number = jnp.asarray(given, float)
     if number.ndim != 0:
         raise ValueError(f"wanted one number, got an array of shape {number.shape}")
-    if not isinstance(number, jax.core.Tracer) and not number >= 0:
+    if not isinstance(number, jax.core.Tracer) and not np.asarray(number) >= 0:
         raise ValueError("the number is negative")
     return number
 
@@ -159,6 +159,10 @@ _TIME = {"time": Coordinate("times", "s", "time since the excitation began")}
             lambda p, y, threshold: threshold - y["peak_displacement"],
             {"threshold": "m"},
             "the drift exceeds {threshold} m to either side at some time",
+            {
+                "drift to the positive side": lambda p, y, threshold: y["displacement"].max(),
+                "drift to the negative side": lambda p, y, threshold: -y["displacement"].min(),
+            },
         )
     },
     constraints=[

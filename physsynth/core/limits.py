@@ -8,6 +8,8 @@ from types import MappingProxyType
 from typing import Any
 
 import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Int
 
 from physsynth.core.errors import UnknownNameError, unknown_name
 from physsynth.core.units import quantity_in
@@ -27,6 +29,9 @@ class LimitState:
         Name and unit of each number that a study must state, for example ``{"threshold": "mg/L"}``.
     description : str
         What failure means, in words that follow "the probability that"; settings stand in braces.
+    modes : mapping of str to callable
+        Ways to fail, each with its severity as a function like `function`; a failure's mode is the
+        way of the largest severity. Empty where the limit state does not tell ways apart.
 
     Examples
     --------
@@ -39,10 +44,25 @@ class LimitState:
     function: Callable[..., jax.Array]
     settings: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     description: str = ""
+    modes: Mapping[str, Callable[..., jax.Array]] = field(default_factory=lambda: MappingProxyType({}))
 
     def __call__(self, p, y, **settings) -> jax.Array:
         """Evaluate g for one scenario; a setting is a number in its unit or text such as "20 mg/L"."""
         return self.function(p, y, **self.read_settings(settings))
+
+    def mode(self, p, y, **settings) -> Int[Array, ""]:
+        """Return which of `modes` one scenario fails by.
+
+        Examples
+        --------
+        >>> ways = {"left": lambda p, y: -y["x"], "right": lambda p, y: y["x"]}
+        >>> int(LimitState("m", lambda p, y: 1 - abs(y["x"]), modes=ways).mode({}, {"x": 2.0}))
+        1
+        """
+        read = self.read_settings(settings)
+        return jnp.argmax(
+            jnp.stack([jnp.asarray(severity(p, y, **read)) for severity in self.modes.values()])
+        )
 
     def words(self, settings: Mapping[str, float]) -> str:
         """Return the description with the settings' numbers in place.

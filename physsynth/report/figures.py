@@ -82,17 +82,57 @@ def curves_over_data(
     curves : mapping of mode to array (n, T)
         Of each mode at most `at_most` are drawn, evenly picked.
     observed : mapping of subject to (times, values)
+        May be empty.
     threshold : float, optional
         Drawn as a line with `threshold_label`.
     x, y : str
         Titles of the axes.
     """
     lines = [_mode_trace(times, mode, part, i, at_most) for i, (mode, part) in enumerate(curves.items())]
-    points = _points(*_joined(observed), f"measured ({len(observed)} subjects)")
+    points = [_points(*_joined(observed), f"measured ({len(observed)} subjects)")] if observed else []
     layout = _layout(x, y, height=460, yaxis={"rangemode": "tozero"})
     if threshold is not None:
         layout |= _line_across(threshold, threshold_label or significant(threshold))
-    return {"data": [*lines, points], "layout": layout, "narrow": {"height": 440}}
+    return {"data": [*lines, *points], "layout": layout, "narrow": {"height": 440}}
+
+
+def cause_and_response(
+    times: ArrayLike,
+    causes: Mapping[str, ArrayLike],
+    responses: Mapping[str, ArrayLike],
+    threshold: float | None = None,
+    *,
+    x: str = "time [s]",
+    cause: str = "excitation",
+    response: str = "displacement [m]",
+    threshold_label: str = "",
+) -> Spec:
+    """Draw one input over time for each mode, and below it, on the same times, what it brings about.
+
+    Parameters
+    ----------
+    times : (T,)
+    causes : mapping of mode to (T,) or (T - 1,)
+        With one value less than there are times, each holds between two of them.
+    responses : mapping of mode to (T,)
+    threshold : float, optional
+        Drawn over the responses with `threshold_label`, and mirrored where a response goes that far
+        below zero.
+    x, cause, response : str
+        Titles of the axes.
+    """
+    above = [_signal_trace(times, mode, part, i, "y2") for i, (mode, part) in enumerate(causes.items())]
+    below = [_signal_trace(times, mode, part, i, "y") for i, (mode, part) in enumerate(responses.items())]
+    layout = _layout(x, response, height=560)
+    layout["yaxis2"] = {**layout["yaxis"], "title": {"text": cause, "standoff": 8}, "domain": [0.55, 1.0]}
+    layout["yaxis"] |= {"domain": [0.0, 0.45]}
+    layout["xaxis"] |= {"anchor": "y"}
+    if threshold is not None:
+        lowest = min(float(np.min(np.asarray(part, float))) for part in responses.values())
+        levels = [threshold, -threshold] if lowest <= -0.9 * threshold else [threshold]
+        layout["shapes"] = [_line_across(level, "")["shapes"][0] for level in levels]
+        layout["annotations"] = _line_across(threshold, threshold_label)["annotations"]
+    return {"data": [*above, *below], "layout": layout, "narrow": {"height": 480}}
 
 
 def interval_rows(
@@ -262,6 +302,39 @@ def fan(
     return {"data": data, "layout": layout}
 
 
+def with_line(spec: Spec, value: float, label: str) -> Spec:
+    """Return a figure with one more line across it, for example a floor below a target."""
+    line, layout = _line_across(value, label), spec["layout"]
+    both = {part: [*layout.get(part, []), *line[part]] for part in ("shapes", "annotations")}
+    return {**spec, "layout": {**layout, **both}}
+
+
+def curve(
+    x_values: ArrayLike,
+    y_values: ArrayLike,
+    *,
+    marked: tuple[float, str] | None = None,
+    x: str = "",
+    y: str = "",
+) -> Spec:
+    """Draw one curve, with a place on it marked and named.
+
+    Parameters
+    ----------
+    x_values, y_values : (N,)
+    marked : (x, label), optional
+    x, y : str
+        Titles of the axes.
+    """
+    line = {"type": "scatter", "mode": "lines", "x": numbers(x_values), "y": numbers(y_values)}
+    look = {"line": {"color": BLUE, "width": 2}, "hovertemplate": "%{x:.3g}: %{y:.3g}<extra></extra>"}
+    layout = _layout(x, y, height=340, showlegend=False)
+    if marked is not None:
+        layout["shapes"] = [_upright(marked[0])]
+        layout["annotations"] = [_label_up(*marked)]
+    return {"data": [{**line, **look}], "layout": layout}
+
+
 def xy_over_data(
     grid: ArrayLike,
     bands: Mapping[float, Band],
@@ -362,6 +435,29 @@ def _mode_trace(times, mode, curves, place, at_most):
         "opacity": 0.45,
         "connectgaps": False,
         "hoverinfo": "name",
+    }
+
+
+def _signal_trace(times, mode, values, place, axis):
+    """Draw one curve; values between two times are held, so the last is repeated at the end."""
+    values = np.asarray(values, float)
+    held = len(values) == len(np.asarray(times)) - 1
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "name": mode,
+        "legendgroup": mode,
+        "showlegend": axis == "y2",
+        "xaxis": "x",
+        "yaxis": axis,
+        "x": numbers(times),
+        "y": numbers(np.append(values, values[-1]) if held else values),
+        "line": {
+            "color": MODE_COLOURS[place % len(MODE_COLOURS)],
+            "width": 1.6,
+            "dash": MODE_DASHES[place % len(MODE_DASHES)],
+            "shape": "hv" if held else "linear",
+        },
     }
 
 

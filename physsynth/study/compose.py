@@ -122,10 +122,11 @@ class Scenario:
         return replace(law, defect=defect)
 
     def _lifted_limit(self, limit: LimitState) -> LimitState:
-        def function(values, outputs, **settings):
-            return limit.function(self.parameters(values), outputs, **settings)
+        def lifted(function):
+            return lambda values, outputs, **settings: function(self.parameters(values), outputs, **settings)
 
-        return replace(limit, function=function)
+        modes = {name: lifted(severity) for name, severity in limit.modes.items()}
+        return replace(limit, function=lifted(limit.function), modes=modes)
 
     def _named(self, values):
         return {**{name: jnp.asarray(number) for name, (number, _) in self.fixed.items()}, **values}

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     Progress,
@@ -99,11 +100,15 @@ def headlines(summaries: Mapping[str, dict]) -> list[str]:
             span = rare["posterior"]["with_monte_carlo_error"]
             lines.append(f"  over the posterior, 5 to 95 %: {span['q05']:.3g} to {span['q95']:.3g}")
         shares = ", ".join(f"{mode['name']} {mode['share']:.0%}" for mode in rare["modes"])
-        lines.append(f"  {rare['scenarios']} weighted scenarios; main causes: {shares}")
+        lines.append(f"  {rare['scenarios']} weighted scenarios; {_plural(rare['mode_meaning'])}: {shares}")
     require = summaries.get("require")
     if require:
         lines.append(require["headline"])
     return lines
+
+
+def _plural(meaning):
+    return {"main cause": "main causes", "way to fail": "ways to fail"}[meaning]
 
 
 def show_plan(problem, steps) -> None:
@@ -188,10 +193,23 @@ def show_verification(release: Path, verification) -> None:
     console.print(f"{release}: {'verified' if verification.passed else 'NOT verified'}")
 
 
-def show_requirement(requirement) -> None:
-    """Print a requirement's statement."""
-    for section, content in requirement.statement().items():
-        lines = content if isinstance(content, list | tuple) else [content]
-        console.print(f"[bold]{section}[/bold]")
-        for line in lines:
-            console.print(f"  {line}")
+def show_statement(statement) -> None:
+    """Print a requirement's statement, section by section; the data of its figures are left to the page."""
+    for section, content in statement.items():
+        if section != "figures" and content:
+            console.print(f"[bold]{section.replace('_', ' ')}[/bold]")
+            for line in _lines(content):
+                console.print(f"  {escape(line)}")
+
+
+def _lines(content) -> list[str]:
+    if isinstance(content, dict):
+        return [f"{name}: {value}" for name, value in content.items()]
+    if not isinstance(content, list | tuple):
+        return [str(content)]
+    return [", ".join(_pairs(row)) if isinstance(row, dict) else str(row) for row in content]
+
+
+def _pairs(row) -> list[str]:
+    shown = {name: f"{value:.4g}" if isinstance(value, float) else value for name, value in row.items()}
+    return [f"{name.replace('_', ' ')} {value}" for name, value in shown.items()]

@@ -28,9 +28,9 @@ from physsynth.report import (
 from physsynth.report.document import Block
 from physsynth.report.numbers import MISSING
 from physsynth.study.lineage import lineage
+from physsynth.study.signals import signal_sections, threshold_line, typical_curves
 from physsynth.study.stage import Job
 
-CURVES = 25
 MEANING = {
     "MET": "the data in hand suffice",
     "FORECAST": "a forecast of the data still needed",
@@ -40,6 +40,16 @@ MEANING = {
     "FAILED": "a check failed; do not rely on the numbers below before it is mended",
     "PASSED": "all checks passed",
 }
+MODES = {
+    "main cause": "The main cause of a failing scenario is the input whose return to its median would have "
+    "helped most.",
+    "way to fail": "The simulator tells apart the ways in which its limit state can be reached.",
+}
+PERCENTILE = (
+    "The percentile says how many ordinary scenarios are less likely than the likeliest one found of that "
+    "mode, the reliability index how many standard deviations its most probable scenario lies from the "
+    "median of all inputs together."
+)
 
 
 def compose_page(job: Job) -> Document:
@@ -113,7 +123,8 @@ def _failed(job):
 
 def _key_numbers(rare, need):
     low, high = rare["monte_carlo_interval_95"]
-    facts = [Fact("failure probability", Quantity(rare["probability"], form=percent), "posterior predictive")]
+    note = "posterior predictive" if rare["posterior"] else ""
+    facts = [Fact("failure probability", Quantity(rare["probability"], form=percent), note)]
     facts.append(
         Fact("Monte Carlo error", Quantity(rare["probability"], "", low, high, percent), "95 % interval")
     )
@@ -244,30 +255,29 @@ def _modes(job) -> Iterator[Section]:
     if not modes:
         return
     spec = figures.bars([m["name"] for m in modes], [m["share"] for m in modes], colours=figures.MODE_COLOURS)
+    meaning = job.summary("rare")["mode_meaning"]
     rows = [
         [
             m["name"],
             Quantity(m["share"], form=percent),
             m["scenarios"],
             Quantity(m["plausibility_percent"] / 100, form=percent),
+            m["reliability_index"],
         ]
         for m in modes
     ]
-    columns = ["main cause", "share of the probability", "scenarios", "percentile of its likeliest scenario"]
-    figure = Figure("modes", "Share of each main cause.", spec, "Bars of the share of each failure mode.")
-    text = Text(
-        [
-            "The main cause of a failing scenario is the input whose return to its median would have helped "
-            "most. The percentile says how many ordinary scenarios are less likely than the likeliest one of "
-            "that cause."
-        ]
-    )
+    columns = [meaning, "share", "scenarios", "percentile", "reliability index"]
+    figure = Figure("modes", f"Share of each {meaning}.", spec, "Bars of the share of each failure mode.")
+    text = Text([f"{MODES[meaning]} {PERCENTILE}"])
     yield Section("Failure modes", "Why the rare scenarios fail.", [text, figure, Table(columns, rows)])
 
 
 def _curves(job) -> Iterator[Section]:
     model = job.problem.model
-    if model is None or "mode" not in job.dataset("rare", "scenarios"):
+    if "mode" not in job.dataset("rare", "scenarios"):
+        return
+    if model is None:
+        yield from signal_sections(job)
         return
     make = _time_curves if model.experiment.along is not None else _against_condition
     figure = make(job, model)
@@ -281,11 +291,8 @@ def _time_curves(job, model):
     scenarios = job.dataset("rare", "scenarios")
     output = scenarios[model.experiment.output]
     dim = output.dims[1]
-    names = scenarios["mode"].attrs["flag_meanings"].split()
-    curves = {
-        name.replace("_", " "): output.values[_typical_rows(scenarios, i)] for i, name in enumerate(names)
-    }
-    threshold, label = _threshold(job, output.attrs["units"])
+    curves = typical_curves(scenarios, output)
+    threshold, label = threshold_line(job, output.attrs["units"])
     spec = figures.curves_over_data(
         scenarios[dim].values,
         curves,
@@ -297,24 +304,6 @@ def _time_curves(job, model):
     )
     caption = "Failing scenarios by main cause, picked in proportion to weight, over the measurements."
     return Figure("curves", caption, spec, "Curves of failing scenarios over the measured points.")
-
-
-def _typical_rows(scenarios, mode):
-    """Return scenarios of a mode to draw, picked evenly in proportion to their weights."""
-    rows = np.flatnonzero(scenarios["mode"].values == mode)
-    reached = np.cumsum(scenarios["weight"].values[rows])
-    count = min(CURVES, len(rows))
-    places = np.searchsorted(reached, (np.arange(count) + 0.5) / count * reached[-1])
-    return rows[np.unique(places.clip(max=len(rows) - 1))]
-
-
-def _threshold(job, unit):
-    """Return the limit as a line in the output's unit, where it is one number of that dimension."""
-    limit = job.problem.sim.limit_states[job.study.tables.rare.limit_state]
-    for name, value in job.problem.settings.items():
-        if limit.settings[name] == unit:
-            return value, f"{name} {value:g} {unit}"
-    return None, ""
 
 
 def _observed(job, model):

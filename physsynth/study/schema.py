@@ -115,6 +115,7 @@ class RareTable(BaseModel):
     target_cov: float = Field(0.03, gt=0.0, lt=1.0)
     max_calls: int = Field(200_000, ge=100)
     replicates: int = Field(4, ge=2, le=64)
+    records: int = Field(0, ge=0)
     method: str = "auto"
 
 

@@ -35,6 +35,13 @@ def all_figures() -> dict:
     rows = [figures.Row("Monte Carlo", 7e-3, 6.5e-3, 7.5e-3), figures.Row("posterior", 4e-3, 2e-4, 2e-2)]
     return {
         "curves": figures.curves_over_data(GRID, curves, points, 20.0, threshold_label="20 mg/L"),
+        "signals": figures.cause_and_response(
+            GRID,
+            {"up": np.cos(GRID[:-1]), "down": -np.cos(GRID[:-1])},
+            {"up": np.sin(GRID), "down": -np.sin(GRID)},
+            0.9,
+            threshold_label="0.9 m",
+        ),
         "intervals": figures.interval_rows(rows, target=(1e-2, "limit")),
         "distribution": figures.distribution(np.exp(rng.normal(-5, 1, 500))),
         "bars": figures.bars(["clearance low", "dose high"], [0.6, 0.4], colours=figures.MODE_COLOURS),

@@ -24,6 +24,10 @@ def small_study(name: str, folder: Path) -> Path:
     head, _, rest = text.partition("[require]")
     for key, value in SMALL.items():
         head = re.sub(rf"^{key} = .*$", f"{key} = {value}", head, flags=re.MULTILINE)
+    path = folder / f"{name}.toml"
+    if not rest:
+        path.write_text(head)
+        return path
     missing = [
         key for key in ("warmup", "draws", "chains") if not re.search(rf"^{key} =", head, re.MULTILINE)
     ]
@@ -34,6 +38,5 @@ def small_study(name: str, folder: Path) -> Path:
         head = head.replace("[calibrate.parameters]", f"[calibrate]\n{lines}\n\n[calibrate.parameters]")
     rest = re.sub(r"^replicates = .*\n", "", rest, flags=re.MULTILINE)
     rest = rest.replace("factor = 3", f"factor = 3\nreplicates = 20\nmax_n = {SMALL['max_n']}")
-    path = folder / f"{name}.toml"
     path.write_text(f"{head}[require]{rest}")
     return path

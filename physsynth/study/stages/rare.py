@@ -26,15 +26,16 @@ from physsynth.core.errors import SimulationError
 from physsynth.core.failures import Stop
 from physsynth.core.files import read, write
 from physsynth.study.load import Study, load_study
+from physsynth.study.modes import Ways, design_points, flags, merged
 from physsynth.study.precision import use_precision
 from physsynth.study.predictive import log_density_under, log_predictive, ordinary_scenarios, thinned
 from physsynth.study.problem import Problem, build_problem
+from physsynth.study.records import equal_weight_records
 from physsynth.study.shards import run_shards
 from physsynth.study.stage import SUMMARY, Job
 from physsynth.study.store import write_json
 
 LEAST_ESS = 50.0
-SMALL_MODE = 0.01
 ORDINARY = 4096
 
 
@@ -74,6 +75,9 @@ class Rare:
         result = Result.of(sampler, replicates, job.posterior)
         write(job.folder / "scenarios.nc", result.scenarios)
         write(job.folder / "probability.nc", result.probability)
+        write(job.folder / "design_points.nc", result.design_points)
+        if result.records is not None:
+            write(job.folder / "records.nc", result.records)
         write_json(job.folder / SUMMARY, result.summary)
 
 
@@ -112,6 +116,12 @@ class Sampler:
             "log_spread": jnp.log(jnp.stack([jnp.asarray(law.scale) for law in laws])),
         }
 
+    @property
+    def ways(self) -> Ways:
+        """What tells the modes of failing scenarios apart."""
+        name = self.job.study.tables.rare.limit_state
+        return Ways(self.sim, name, self.problem.settings, self.limit_state)
+
     def write_shard(self, i: int) -> None:
         """Sample replicate i and write it."""
         table = self.job.study.tables.rare
@@ -142,7 +152,9 @@ class Sampler:
             "converged": int(event.converged),
             "warnings": "\n".join(event.warnings),
         }
-        write(self.job.folder / f"replicate-{i:03d}.nc", event.scenarios.assign_attrs(attrs))
+        designs = ("design", "u"), event.modes["design_point"].values
+        replicate = event.scenarios.assign(design_point=designs).assign_attrs(attrs)
+        write(self.job.folder / f"replicate-{i:03d}.nc", replicate)
 
 
 @dataclass(frozen=True)
@@ -151,6 +163,8 @@ class Result:
 
     scenarios: xr.Dataset
     probability: xr.Dataset
+    design_points: xr.Dataset
+    records: xr.Dataset | None
     summary: dict
 
     @classmethod
@@ -160,8 +174,12 @@ class Result:
         carried = [_carry(sampler, replicate, posterior, size) for replicate in replicates]
         per_draw = np.stack([part.probabilities for part in carried])
         scenarios = _scenarios(sampler, replicates, [part.weights for part in carried], posterior)
-        probability = _over_draws(per_draw)
-        return cls(scenarios, probability, _summary(sampler, replicates, carried, per_draw, scenarios))
+        designs = _design_points(sampler, replicates, scenarios)
+        records = _records(sampler, scenarios)
+        summary = _summary(sampler, replicates, carried, per_draw, scenarios)
+        summary["modes"] = _modes(scenarios, designs)
+        summary["checks"] += [check.summary() for check in _record_checks(records)]
+        return cls(scenarios, _over_draws(per_draw), designs, records, summary)
 
 
 @dataclass(frozen=True)
@@ -205,9 +223,9 @@ def _scenarios(sampler, replicates, weights, posterior) -> xr.Dataset:
     if not len(g):
         return xr.Dataset({"weight": ("scenario", weight)})
     runs = simulate(sampler.sim, values, on_failure=sampler.problem.on_failure)
-    found = rare.causes(sampler.limit_state, space, {name: jnp.asarray(v) for name, v in values.items()})
-    mode = _merged(found.labels, weight)
+    mode = merged(sampler.ways.labels(runs), weight)
     names = sorted(set(mode), key=lambda name: -weight[mode == name].sum())
+    index = np.array([names.index(name) for name in mode], np.int8)
     density = log_predictive(sampler.problem, sampler.sim, values, posterior)
     limit = sampler.problem.sim.limit_states[sampler.job.study.tables.rare.limit_state]
     return runs.assign(
@@ -221,7 +239,7 @@ def _scenarios(sampler, replicates, weights, posterior) -> xr.Dataset:
             weight,
             {"units": "1", "long_name": "share of the failure probability; they sum to it"},
         ),
-        mode=("scenario", np.array([names.index(name) for name in mode], np.int8), _flags(names)),
+        mode=("scenario", index, flags(names, sampler.ways.meaning)),
         log_density=(
             "scenario",
             density,
@@ -243,19 +261,24 @@ def _scenarios(sampler, replicates, weights, posterior) -> xr.Dataset:
     )
 
 
-def _flags(names):
-    return {
-        "long_name": "main cause: the input whose return to its median would have helped most",
-        "flag_values": np.arange(len(names), dtype=np.int8),
-        "flag_meanings": " ".join(name.replace(" ", "_") for name in names),
-    }
+def _names(scenarios) -> list[str]:
+    return [name.replace("_", " ") for name in scenarios["mode"].attrs["flag_meanings"].split()]
 
 
-def _merged(labels, weight):
-    """Put causes of less than 1 % of the probability together."""
-    total = max(weight.sum(), 1e-300)
-    small = {name for name in set(labels) if weight[labels == name].sum() < SMALL_MODE * total}
-    return np.array(["other" if name in small else name for name in labels])
+def _design_points(sampler, replicates, scenarios) -> xr.Dataset:
+    """Return the most probable scenario of each mode, of those that any replicate found."""
+    if "mode" not in scenarios:
+        return xr.Dataset()
+    found = np.concatenate([replicate["design_point"].values for replicate in replicates])
+    return design_points(sampler.ways, found, _names(scenarios))
+
+
+def _records(sampler, scenarios) -> xr.Dataset | None:
+    """Draw as many equal-weight failing records as the study wants."""
+    n = sampler.job.study.tables.rare.records
+    if not n or "mode" not in scenarios:
+        return None
+    return equal_weight_records(scenarios, jax.random.fold_in(sampler.job.key, 20_000), n)
 
 
 def _percentile(sampler, density, posterior):
@@ -294,7 +317,7 @@ def _summary(sampler, replicates, carried, per_draw, scenarios):
         "gradient_calls": sum(int(a["gradient_calls"]) for a in attrs),
         "replicates": len(replicates),
         "scenarios": int(scenarios.sizes["scenario"]),
-        "modes": _modes(scenarios),
+        "mode_meaning": sampler.ways.meaning,
         "warnings": sorted({line for a in attrs for line in str(a["warnings"]).split("\n") if line}),
     }
     return {**summary, "checks": [check.summary() for check in _checks(sampler, summary, attrs, carried)]}
@@ -327,10 +350,12 @@ def _posterior_quantiles(per_draw):
     }
 
 
-def _modes(scenarios):
+def _modes(scenarios, designs):
     if "mode" not in scenarios:
         return []
-    names = [name.replace("_", " ") for name in scenarios["mode"].attrs["flag_meanings"].split()]
+    names, index = _names(scenarios), {}
+    if "mode" in designs:
+        index = dict(zip(designs["mode"].values.tolist(), designs["reliability_index"].values, strict=True))
     weight, mode = scenarios["weight"].values, scenarios["mode"].values
     rows = []
     for i, name in enumerate(scenarios["mode"].attrs["flag_meanings"].split()):
@@ -344,9 +369,18 @@ def _modes(scenarios):
                 "scenarios": int(own.sum()),
                 "likeliest_scenario": likeliest,
                 "plausibility_percent": float(scenarios["plausibility"].values[likeliest]),
+                "reliability_index": float(index[i]) if i in index else None,
             }
         )
     return rows
+
+
+def _record_checks(records):
+    if records is None:
+        return []
+    worth = records.attrs["effective_sample_size"]
+    advice = "raise rare.max_calls or lower rare.target_cov"
+    return [Check("independent failing records", worth, f"> {LEAST_ESS:g}", worth > LEAST_ESS, advice)]
 
 
 def _checks(sampler, summary, attrs, carried):

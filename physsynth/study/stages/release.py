@@ -38,7 +38,10 @@ class Release:
         """Write datasets, contract and manifest, then recompute every digest."""
         datasets = _datasets(job)
         probability = job.summary("rare")["probability"]
-        contract = Contract.of(datasets, sums={("rare_scenarios", "weight"): probability})
+        sums = {("rare_scenarios", "weight"): probability}
+        if "failing_records" in datasets:
+            sums["failing_records", "weight"] = 1.0
+        contract = Contract.of(datasets, sums=sums)
         folder = release.build(
             job.folder / "publish" / FOLDER,
             datasets,
@@ -74,6 +77,8 @@ def _datasets(job) -> dict[str, xr.Dataset]:
         "ordinary_scenarios": _with_violation(job, ordinary, "ordinary"),
         "probability": job.dataset("rare", "probability"),
     }
+    if job.study.tables.rare.records and "mode" in rare:
+        datasets["failing_records"] = job.dataset("rare", "records")
     if job.posterior is not None:
         datasets["population"] = _population(job)
     title = _title(job.study)
