@@ -23,9 +23,9 @@ _EVERY_SECONDS = 30.0
 class Checkpoint:
     """Where the state of a training is kept; nowhere if there is no path."""
 
-    def __init__(self, path: Path | str | None, training: Training):
+    def __init__(self, path: Path | str | None, training: Training, key: jax.Array):
         self.path = None if path is None else Path(path)
-        self.training = training
+        self.training, self.key = training, key
         self._written = time.monotonic()
 
     def keep(self, state: State) -> None:
@@ -54,7 +54,7 @@ class Checkpoint:
         ParameterError
             If the file was written by another run.
         """
-        state = self.training.start()
+        state = self.training.start(self.key)
         if self.path is None or not self.path.exists():
             return state
         data = files.read(self.path)
@@ -70,7 +70,8 @@ class Checkpoint:
         shape = jax.tree.structure((state.weights, memory, state.scales))
         leaves = [jnp.asarray(data[f"part_{i}"].values) for i in range(shape.num_leaves)]
         trail, memory, scales = jax.tree.unflatten(shape, leaves)
-        return State(trail[-1], memory, scales, kept["stage"], kept["age"], kept["history"], tuple(trail))
+        place = (kept["stage"], kept["age"], kept["history"])
+        return State(trail[-1], memory, scales, *place, tuple(trail), state.key)
 
     def _run(self):
         trial = self.training.objective.trial
@@ -79,5 +80,5 @@ class Checkpoint:
             "network": as_data(trial.architecture),
             "stages": [repr(stage) for stage in self.training.stages],
             "sampling": repr(self.training.sampling),
-            "key": np.asarray(jax.random.key_data(self.training.key)).tolist(),
+            "key": np.asarray(jax.random.key_data(self.key)).tolist(),
         }

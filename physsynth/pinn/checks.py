@@ -152,11 +152,17 @@ def _check_contradictions(problem, field):
     """The lift meets all exact conditions of a field, unless two of them disagree somewhere."""
     ansatz = Ansatz(problem)
     lift = ansatz.lift(field)
-    for name, position, value, what in _claims(problem, ansatz, field):
-        p = _points_on(problem, name, position)
-        wanted = evaluate(value, p)
-        error = jnp.max(jnp.abs(lift(p) - wanted))
-        if not error <= _TOLERANCE * (1.0 + jnp.max(jnp.abs(wanted))):
+    claims = list(_claims(problem, ansatz, field))
+
+    def compare(claim):
+        p = _points_on(problem, claim[0], claim[1])
+        wanted = evaluate(claim[2], p)
+        return jnp.max(jnp.abs(lift(p) - wanted)), jnp.max(jnp.abs(wanted))
+
+    # Compiled as a whole, which is quicker than operation by operation.
+    found = jax.jit(lambda: [compare(claim) for claim in claims])()
+    for (name, position, _, what), (error, size) in zip(claims, found, strict=True):
+        if not error <= _TOLERANCE * (1.0 + size):
             raise ParameterError(
                 "conditions that contradict each other",
                 key=f"{what} of {field} at {name} = {position:g}",

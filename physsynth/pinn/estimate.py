@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import jax
 import jax.numpy as jnp
@@ -94,8 +95,9 @@ def residual_rows(objective: Objective, weights: jax.Array, draws: dict[str, Poi
     return jnp.concatenate(parts)
 
 
+@lru_cache(maxsize=8)
 def _measure(objective):
-    """Return a function that gives fields (state, point) and residuals (state, row) at fresh points."""
+    """Return a compiled function: fields (state, point) and residuals (state, row) at fresh points."""
 
     def run(states, scales, key):
         keys = jax.random.split(key, len(objective.terms))

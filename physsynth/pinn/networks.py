@@ -30,26 +30,46 @@ class Architecture(Protocol):
 
 
 class Network(NamedTuple):
-    """A network as a function of one vector of weights, and the matrices that lie in that vector."""
+    """A network as a function of one vector of weights.
 
-    weights: jax.Array
+    Attributes
+    ----------
+    draw : callable
+        Gives fresh weights (weight,) from a key.
+    apply : callable
+        Gives the jet of the outputs from weights and the jet of the inputs.
+    shapes : tuple of (rows, columns)
+        Of the matrices that lie in the vector one after another; a bias has one row.
+    """
+
+    draw: Callable[[jax.Array], jax.Array]
     apply: Callable[[jax.Array, Jet], Jet]
     shapes: tuple[tuple[int, int], ...]
 
+    @property
+    def size(self) -> int:
+        """Number of weights."""
+        return sum(rows * columns for rows, columns in self.shapes)
 
-def build(architecture: Architecture, inputs: int, outputs: int, key: jax.Array) -> Network:
-    """Return a network with freshly drawn weights.
+
+def build(architecture: Architecture, inputs: int, outputs: int) -> Network:
+    """Return a network as functions.
 
     Examples
     --------
-    >>> build(MLP(width=20, depth=3), inputs=2, outputs=1, key=jax.random.key(0)).weights.size
+    >>> build(MLP(width=20, depth=3), inputs=2, outputs=1).size
     921
     """
-    module = architecture.build(inputs, outputs, nnx.Rngs(key))
-    graph, state = nnx.split(module)
-    weights, unravel = ravel_pytree(state)
+    graph, abstract = nnx.split(nnx.eval_shape(lambda: architecture.build(inputs, outputs, nnx.Rngs(0))))
+    state = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), abstract)
+    unravel = ravel_pytree(state)[1]
+
+    @jax.jit
+    def draw(key):
+        return ravel_pytree(nnx.state(architecture.build(inputs, outputs, nnx.Rngs(key))))[0]
+
     shapes = tuple((leaf.size // leaf.shape[-1], leaf.shape[-1]) for leaf in jax.tree.leaves(state))
-    return Network(weights, lambda theta, z: nnx.merge(graph, unravel(theta))(z), shapes)
+    return Network(draw, lambda theta, z: nnx.merge(graph, unravel(theta))(z), shapes)
 
 
 @dataclass(frozen=True)

@@ -31,9 +31,8 @@ class Solution:
 
     Attributes
     ----------
-    problem : Problem
-    architecture : Architecture
-        Of the network.
+    objective : Objective
+        The loss that was minimised; it knows the problem and the network.
     weights : array (weight,)
     history : dict of list
         One entry a round: iterations, loss, mean square of each term.
@@ -48,8 +47,7 @@ class Solution:
     True
     """
 
-    problem: Problem
-    architecture: networks.Architecture
+    objective: Objective
     weights: jax.Array
     history: Mapping[str, list[float]]
     estimate: ErrorEstimate
@@ -84,15 +82,20 @@ class Solution:
         """Whether this is a solution at all."""
         return self.estimate.converged
 
-    @cached_property
+    @property
     def trial(self) -> Trial:
         """The fields as functions of the weights."""
-        return Trial(self.problem, self.architecture)
+        return self.objective.trial
 
-    @cached_property
-    def objective(self) -> Objective:
-        """The loss that was minimised."""
-        return Objective(self.trial)
+    @property
+    def problem(self) -> Problem:
+        """The problem that it solves."""
+        return self.trial.problem
+
+    @property
+    def architecture(self) -> networks.Architecture:
+        """The specification of its network."""
+        return self.trial.architecture
 
     def summary(self) -> dict:
         """Return the outcome as plain data."""
@@ -143,8 +146,7 @@ class Solution:
             str(name): data["history"].sel(quantity=name).values.tolist() for name in data["quantity"].values
         }
         return cls(
-            problem,
-            networks.from_data(stored["architecture"]),
+            Objective(Trial(problem, networks.from_data(stored["architecture"]))),
             jnp.asarray(data["weights"].values),
             history,
             ErrorEstimate(**stored["estimate"]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import jax
@@ -93,20 +94,25 @@ def solve(
 def train(problem, key, budget, network, stages, sampling, checkpoint, progress, observe) -> Solution:
     """Train over coordinates and parameter ranges; `solve` and `surrogate` both come here."""
     training_key, error_key = jax.random.split(key)
-    objective = Objective(Trial(problem, network))
-    stages = tuple(stages or default_stages(objective))
-    training = Training(objective, stages, sampling, training_key)
-    store = Checkpoint(checkpoint, training)
+    training = _training(problem, network, tuple(stages or ()), sampling)
+    store = Checkpoint(checkpoint, training, training_key)
     with observer(budget, progress) as show:
         state = training.run(store.restore(), budget, lambda state: _after(state, store, show, observe))
     store.write(state)
-    found = estimate(objective, state.trail, state.scales, error_key)
-    return Solution(problem, network, state.weights, state.history, found)
+    found = estimate(training.objective, state.trail, state.scales, error_key)
+    return Solution(training.objective, state.weights, state.history, found)
+
+
+@lru_cache(maxsize=8)
+def _training(problem, network, stages, sampling) -> Training:
+    """Return the training of a problem; kept, so that another key or budget compiles nothing anew."""
+    objective = Objective(Trial(problem, network))
+    return Training(objective, stages or default_stages(objective), sampling)
 
 
 def default_stages(objective: Objective) -> tuple[Stage, ...]:
     """Return Adam, then self-scaled Broyden where its matrix fits; Adam alone for large networks."""
-    size = objective.trial.network(jax.random.key(0)).weights.size
+    size = objective.trial.network.size
     if size > _LARGEST_DENSE:
         return (Stage(Adam(rate=2e-3, decay=10_000)),)
     return (Stage(Adam(), rounds=3), Stage(Broyden()))

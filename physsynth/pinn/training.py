@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 import jax
@@ -46,6 +46,8 @@ class State(NamedTuple):
         One entry a round: iterations so far, loss, mean square of each term.
     trail : tuple of array (weight,)
         The weights before the first round and after each.
+    key : array
+        The points of each round are drawn from it.
     """
 
     weights: jax.Array
@@ -55,6 +57,7 @@ class State(NamedTuple):
     age: int
     history: dict[str, list[float]]
     trail: tuple[jax.Array, ...]
+    key: jax.Array
 
     @property
     def iterations(self) -> int:
@@ -69,22 +72,20 @@ class State(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Training:
-    """The rounds of a problem's training."""
+    """The rounds of a problem's training; compiled once for all keys."""
 
     objective: Objective
     stages: tuple[Stage, ...]
     sampling: Sampling
-    key: jax.Array
 
-    def start(self) -> State:
+    def start(self, key: jax.Array) -> State:
         """Return the state before the first round."""
-        network, _ = jax.random.split(self.key)
-        weights = self.objective.trial.network(network).weights
+        network, draws = jax.random.split(key)
+        weights = self.objective.trial.network.draw(network)
         scales = {term.name: jnp.ones((), weights.dtype) for term in self.objective.terms}
-        names = ("iterations", "loss", *scales)
-        return State(
-            weights, self.stages[0].optimiser.start(weights), scales, 0, 0, {n: [] for n in names}, (weights,)
-        )
+        history = {name: [] for name in ("iterations", "loss", *scales)}
+        memory = self.stages[0].optimiser.start(weights)
+        return State(weights, memory, scales, 0, 0, history, (weights,), draws)
 
     def run(self, state: State, budget: Budget, observe: Callable[[State], None]) -> State:
         """Run rounds until the budget is spent; `observe` sees the state after each."""
@@ -96,38 +97,37 @@ class Training:
 
     def advance(self, state: State) -> State:
         """Run one round, and change to the next stage when this one is over."""
-        _, draws = jax.random.split(self.key)
-        done = len(state.history["loss"])
-        weights, memory, scales, losses, parts = self._rounds[state.stage](
-            state.weights, state.memory, state.scales, jax.random.fold_in(draws, done)
-        )
-        history = _extended(state.history, self.stages[state.stage].optimiser.steps, losses, parts)
+        optimiser = self.stages[state.stage].optimiser
+        key = jax.random.fold_in(state.key, len(state.trail))
+        data = self._draw(state.weights, state.scales, key)
+        scales = state.scales
+        # The other optimisers have learned the metric of their terms, which must then not change.
+        if isinstance(optimiser, FirstOrder) and len(scales) > 1:
+            scales = self._balance(state.weights, data)
+            data = {name: replace(batch, scale=scales[name]) for name, batch in data.items()}
+        weights, memory, losses = self._minimise[state.stage](state.weights, state.memory, data)
+        history = _extended(state.history, optimiser.steps, losses, self._measure(weights, data))
         stage, age = state.stage, state.age + 1
         if age == self.stages[stage].rounds and stage + 1 < len(self.stages):
             stage, age = stage + 1, 0
             memory = self.stages[stage].optimiser.start(weights)
-        return State(weights, memory, scales, stage, age, history, (*state.trail, weights))
+        return State(weights, memory, scales, stage, age, history, (*state.trail, weights), state.key)
 
     @cached_property
-    def _rounds(self):
-        return [jax.jit(self._round(stage.optimiser)) for stage in self.stages]
+    def _draw(self):
+        return jax.jit(partial(self.sampling.draw, self.objective))
 
-    def _round(self, optimiser):
-        """Return one round; first-order optimisers rebalance the terms, the others keep their metric."""
+    @cached_property
+    def _balance(self):
+        return jax.jit(partial(balance, self.objective))
 
-        def run(weights, memory, scales, key):
-            data = self.sampling.draw(self.objective, weights, scales, key)
-            if isinstance(optimiser, FirstOrder) and len(self.objective.terms) > 1:
-                scales = balance(self.objective, weights, data)
-                data = {name: _scaled(batch, scales[name]) for name, batch in data.items()}
-            weights, memory, losses = optimiser.run(self.objective, weights, memory, data)
-            return weights, memory, scales, losses, self.objective.mean_squares(weights, data)
+    @cached_property
+    def _minimise(self):
+        return [jax.jit(partial(stage.optimiser.run, self.objective)) for stage in self.stages]
 
-        return run
-
-
-def _scaled(batch, scale):
-    return type(batch)(batch.frames, batch.weights, scale)
+    @cached_property
+    def _measure(self):
+        return jax.jit(self.objective.mean_squares)
 
 
 def _extended(history, steps, losses, parts):

@@ -55,14 +55,10 @@ class Trial:
         """What surrounds the network."""
         return Ansatz(self.problem)
 
-    def network(self, key: jax.Array) -> Network:
-        """Return the network with freshly drawn weights."""
-        return build(self.architecture, len(self.ansatz.features), len(self.problem.fields), key)
-
     @cached_property
-    def apply(self):
-        """The network as a function of its weights and the jet of its features."""
-        return self.network(jax.random.key(0)).apply
+    def network(self) -> Network:
+        """The network inside."""
+        return build(self.architecture, len(self.ansatz.features), len(self.problem.fields))
 
     def frame(self, points: Points, indices: Indices) -> Frame:
         """Compute what does not depend on the weights, at points (point,)."""
@@ -78,7 +74,7 @@ class Trial:
 
     def jets(self, weights: jax.Array, frame: Frame) -> dict[str, Jet]:
         """Return the jet of each field."""
-        out = self.apply(weights, frame.features)
+        out = self.network.apply(weights, frame.features)
         return {
             name: frame.lifts[name] + frame.masks[name] * out[..., i]
             for i, name in enumerate(self.problem.fields)

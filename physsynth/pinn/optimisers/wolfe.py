@@ -29,6 +29,7 @@ class Point(NamedTuple):
 class _Search(NamedTuple):
     low: Point
     high: Point
+    step: jax.Array
     trial: Point
     done: jax.Array
     count: jax.Array
@@ -61,24 +62,20 @@ def line_search(
         v, g = function(theta + step * direction)
         return Point(step, jnp.where(jnp.isfinite(v), v, jnp.inf), g @ direction, g)
 
-    def advance(search):
-        return _advance(search, start, at)
-
-    first = at(jnp.ones_like(value))
     far = start._replace(step=jnp.full_like(value, jnp.inf))
-    opening = _Search(start, far, first, _accepted(first, start), jnp.asarray(1))
-    closing = jax.lax.while_loop(lambda s: ~s.done & (s.count < TRIALS), advance, opening)
-    return _choose(closing.done, closing.trial, _lower(closing.trial, closing.low))
+    untried = _Search(start, far, jnp.ones_like(value), start, jnp.asarray(False), jnp.asarray(0))
+    search = jax.lax.while_loop(
+        lambda s: ~s.done & (s.count < TRIALS), lambda s: _narrowed(s, start, at(s.step)), untried
+    )
+    return _choose(search.done, search.trial, _lower(search.trial, search.low))
 
 
-def _advance(search, start, at):
-    """Narrow the bracket by the last trial and try again inside it."""
-    low, high, trial, _, count = search
-    overshot = _too_high(trial, start) | (trial.value >= low.value) | (trial.slope >= 0)
-    high = _choose(overshot, trial, high)
-    low = _choose(overshot, low, trial)
-    trial = at(jnp.where(jnp.isinf(high.step), 2.0 * trial.step, _between(low, high)))
-    return _Search(low, high, trial, _accepted(trial, start), count + 1)
+def _narrowed(search, start, trial):
+    """Narrow the bracket by a trial and choose the next step inside it."""
+    overshot = _too_high(trial, start) | (trial.value >= search.low.value) | (trial.slope >= 0)
+    low, high = _choose(overshot, search.low, trial), _choose(overshot, trial, search.high)
+    step = jnp.where(jnp.isinf(high.step), 2.0 * trial.step, _between(low, high))
+    return _Search(low, high, step, trial, _accepted(trial, start), search.count + 1)
 
 
 def _between(low, high):
