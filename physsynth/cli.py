@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from physsynth.cli_require import require_app
 from physsynth.core.errors import PhyssynthError
 
 app = typer.Typer(
@@ -16,7 +17,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="From a few real measurements to rare scenarios, and to the number of measurements still needed.",
 )
-require_app = typer.Typer(no_args_is_help=True, help="How much more real data a claim needs.")
 app.add_typer(require_app, name="require")
 
 StudyPath = Annotated[Path, typer.Argument(metavar="STUDY.toml", help="The study file.")]
@@ -116,23 +116,6 @@ def init(name: Annotated[str, typer.Argument(help="Name of the new study.")]) ->
 
     path = write_template(name, Path.cwd())
     print(f"{path}\nrun it with: physsynth run {path.name}")
-
-
-@require_app.command()
-def demonstration(
-    rate: Annotated[float, typer.Option("--rate", help="Largest acceptable failure rate.")],
-    confidence: Annotated[float, typer.Option("--confidence", help="Confidence, for example 0.95.")],
-    failures: Annotated[int, typer.Option("--failures", min=0, help="Failures seen so far.")] = 0,
-    exposure: Annotated[float, typer.Option("--exposure", min=0, help="Trials or miles so far.")] = 0,
-    model: Annotated[
-        str, typer.Option("--model", help="binomial (per trial) or poisson (per mile, hour).")
-    ] = ("binomial"),
-) -> None:
-    """How many more trials without failure demonstrate a failure rate (Clopper-Pearson, Garwood)."""
-    from physsynth.require import demonstration as demonstrate
-    from physsynth.study.console import show_requirement
-
-    show_requirement(demonstrate(rate, confidence, failures=failures, exposure=exposure, model=model))
 
 
 def _load(path: Path, seed: int | None):

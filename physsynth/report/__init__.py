@@ -20,6 +20,8 @@ from physsynth.report.numbers import Quantity as Quantity
 from physsynth.report.numbers import percent as percent
 from physsynth.report.numbers import share as share
 from physsynth.report.numbers import significant as significant
+from physsynth.report.statement import statement_page as statement_page
+from physsynth.report.statement import statement_sections as statement_sections
 from physsynth.report.writer import write as write
 
 __all__ = [
@@ -40,5 +42,7 @@ __all__ = [
     "render",
     "share",
     "significant",
+    "statement_page",
+    "statement_sections",
     "write",
 ]

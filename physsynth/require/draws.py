@@ -26,6 +26,11 @@ class Layout:
     parts: tuple[tuple[str, tuple[int, ...]], ...]
     logged: tuple[bool, ...]
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What each entry of a row is called: its part, and its place there."""
+        return tuple(label for name, shape in self.parts for label in _labels(name, shape))
+
     def split(self, row: Float[Array, " dimension"]) -> dict[str, jax.Array]:
         """Return the named parts of one row."""
         if any(self.logged):
@@ -35,6 +40,12 @@ class Layout:
             name: row[end - math.prod(shape) : end].reshape(shape)
             for (name, shape), end in zip(self.parts, ends, strict=True)
         }
+
+
+def _labels(name, shape):
+    if not shape:
+        return [name]
+    return [f"{name}[{','.join(map(str, place))}]" for place in np.ndindex(shape)]
 
 
 @dataclass(frozen=True)

@@ -46,16 +46,16 @@ class Path(NamedTuple):
     least_size: Float[Array, ""]
 
 
-def sizes(max_n: int) -> tuple[int, ...]:
-    """Return 1, 2, 4, ... up to and including `max_n`.
+def sizes(max_n: int, per_octave: int = 1) -> tuple[int, ...]:
+    """Return 1, 2, 4, ... up to and including `max_n`; with steps between where there is room for them.
 
     Examples
     --------
-    >>> sizes(20)
-    (1, 2, 4, 8, 16, 20)
+    >>> sizes(20), sizes(10, 2)
+    ((1, 2, 4, 8, 16, 20), (1, 2, 3, 4, 6, 8, 10))
     """
-    powers = [2**i for i in range(int(math.log2(max_n)) + 1)]
-    return tuple(powers if powers[-1] == max_n else [*powers, max_n])
+    steps = int(per_octave * math.log2(max_n)) + 1
+    return tuple(sorted({round(2 ** (i / per_octave)) for i in range(steps)} | {max_n}))
 
 
 def truth_and_others(
@@ -120,6 +120,40 @@ def grow(
     widths = jnp.full(len(grid), jnp.nan, particles.dtype)
     _, cloud, widths = jax.lax.while_loop(unfinished, step, (jnp.asarray(0), cloud, widths))
     return Path(widths, cloud.least_size)
+
+
+def reweigh(
+    log_likelihood: Callable[[Int[Array, ""]], Float[Array, " particle"]],
+    width: Callable[[Float[Array, " particle"]], Float[Array, ""]],
+    particles: int,
+    grid: tuple[int, ...],
+    target: Float[Array, ""],
+) -> Path:
+    """Take in observations as `grow` does, with particles that stay where they are.
+
+    All that the simulator has to say of them can then be tabulated beforehand; whether enough of them are
+    left to speak, the smallest effective size tells.
+    """
+    stops = jnp.asarray((0, *grid))
+
+    def step(state):
+        place, log_weights, least, widths = state
+        log_weights = jax.lax.fori_loop(
+            stops[place], stops[place + 1], lambda i, known: known + log_likelihood(i), log_weights
+        )
+        value = width(normalised(log_weights))
+        least = jnp.minimum(least, effective_size(log_weights))
+        return place + 1, log_weights, least, widths.at[place].set(value)
+
+    def unfinished(state):
+        place, _, _, widths = state
+        met = (place > 0) & (widths[place - 1] <= target)
+        return (place < len(grid)) & ~met
+
+    dtype = target.dtype
+    start = (jnp.asarray(0), jnp.zeros(particles, dtype), jnp.asarray(particles, dtype))
+    _, _, least, widths = jax.lax.while_loop(unfinished, step, (*start, jnp.full(len(grid), jnp.nan, dtype)))
+    return Path(widths, least)
 
 
 def normalised(log_weights: Float[Array, " particle"]) -> Float[Array, " particle"]:

@@ -15,6 +15,7 @@ from dataclasses import replace
 
 import numpy as np
 import xarray as xr
+from jaxtyping import Float
 from numpy.typing import ArrayLike
 
 from physsynth.core.checks import Check
@@ -83,7 +84,7 @@ def learning_curve(
     --------
     Errors 1 / sqrt(n), each with 2 % scatter; 0.05 takes 400.
 
-    >>> rng, sizes = np.random.default_rng(0), np.array([20, 40, 80, 160])
+    >>> rng, sizes = np.random.default_rng(1), np.array([20, 40, 80, 160])
     >>> scores = sizes**-0.5 * (1 + 0.02 * rng.normal(size=(20, 4)))
     >>> need = learning_curve(sizes, scores, 0.05)
     >>> need.quantiles[0.05] < 400 < need.quantiles[0.95]
@@ -104,6 +105,32 @@ def learning_curve(
     _, other, _ = _checked(sizes, augmented, target, best)
     both = _answer(question, _seen(sizes, other, pilot, common_sd), wanted, best, target, assurance, checks)
     return _with_credit(both, alone)
+
+
+def by_replicate(
+    replicate: ArrayLike, size: ArrayLike, score: ArrayLike
+) -> tuple[Float[np.ndarray, " size"], Float[np.ndarray, "replicate size"]]:
+    """Turn a long table, one row a score, into sizes (K,) and scores (R, K).
+
+    Raises
+    ------
+    ParameterError
+        If a replicate does not have exactly one score at each size.
+    """
+    rows, places = np.unique(replicate, return_inverse=True)
+    sizes, columns = np.unique(np.asarray(size, float), return_inverse=True)
+    seen = np.zeros((len(rows), len(sizes)), int)
+    np.add.at(seen, (places, columns), 1)
+    if not np.all(seen == 1):
+        raise ParameterError(
+            "a table of scores with holes or repeats",
+            key="replicate",
+            wanted=f"one score of each replicate at each of the {len(sizes)} sizes",
+            got=f"{seen.min()} to {seen.max()} of them",
+        )
+    scores = np.empty(seen.shape)
+    scores[places, columns] = np.asarray(score, float)
+    return sizes, scores
 
 
 def _checked(sizes, scores, target, best):

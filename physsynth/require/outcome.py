@@ -17,7 +17,7 @@ from physsynth.require.statement import number_text
 
 LEAST_SIZE = 30.0
 LARGEST_ERROR = 0.15
-_RARELY = 0.05
+RARELY = 0.05
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def forecast(
     reached = math.isfinite(planned)
     floor = _levelled(futures, aim.target, floor)
     looked_at = (
-        _size_check(float(np.quantile(futures.least_sizes, _RARELY))),
+        _size_check(float(np.quantile(futures.least_sizes, RARELY))),
         _reach_check(planned, aim.assurance, futures.grid[-1]),
         _error_check(_monte_carlo_error(needed, aim.assurance)),
     )
@@ -114,7 +114,7 @@ def _levelled(futures, target, otherwise):
     widths, grid = futures.widths, futures.grid
     unmet = widths[:, -1] > target
     quarter = int(np.argmin(np.abs(np.log(np.asarray(grid) * 4.0 / grid[-1]))))
-    if unmet.mean() < _RARELY or quarter == len(grid) - 1:
+    if unmet.mean() < RARELY or quarter == len(grid) - 1:
         return otherwise
     late, early = (np.median(widths[unmet, place] ** 2) for place in (-1, quarter))
     floor = (grid[-1] * late - grid[quarter] * early) / (grid[-1] - grid[quarter])

@@ -16,80 +16,39 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import xarray as xr
-from jaxtyping import Array, Float
 
 from physsynth.core.errors import ParameterError, unknown_name
 from physsynth.require import arguments
 from physsynth.require.allocate import RULES, Allocation, Local, Plan
-from physsynth.require.draws import Layout, Reader, Theta, flatten, in_logs, pilot_checks
-from physsynth.require.engine import grow, sizes, truth_and_others
+from physsynth.require.data_worth import ceilings, floor, floor_causes, table
+from physsynth.require.draws import Reader, Theta, flatten, in_logs, pilot_checks
+from physsynth.require.engine import sizes
+from physsynth.require.futures import Course, Shape, imagine
+from physsynth.require.measurement import Measurement, information
 from physsynth.require.noise import FunctionOfCondition, Gaussian, Noise
-from physsynth.require.outcome import Aim, Futures, forecast, met, needs_pilot, planning_size
+from physsynth.require.outcome import Aim, forecast, met, needs_pilot, planning_size
+from physsynth.require.regime import Regime
 from physsynth.require.requirement import LEVELS, Question, Requirement
+from physsynth.require.reveal import reveal
 from physsynth.require.screen import Screen
 
 PLANNED_AT = 32
+PER_OCTAVE = 2
 ASSUMPTIONS = (
     "the posterior in hand is right: its model describes the response, and its draws have converged",
     "new measurements scatter independently about the model's response as the noise says",
     "measurements are taken at the conditions of the plan, in its order",
 )
 EXACT = "response and quantity are linear, noise and posterior normal: the number is exact, not simulated"
-
-
-@dataclass(frozen=True)
-class Measurement:
-    """What one measurement is, as functions of a row of draws; equal ones share compiled code.
-
-    Parameters
-    ----------
-    observe : callable
-        ``observe(theta, condition)`` -> mean response, a scalar.
-    noise : Noise
-    layout : Layout
-    """
-
-    observe: Callable[[Theta, jax.Array], jax.Array]
-    noise: Noise
-    layout: Layout
-
-    def sample(self, key: jax.Array, row: jax.Array, condition: jax.Array) -> jax.Array:
-        """Draw one measurement."""
-        theta, response = self._response(row, condition)
-        return self.noise.sample(key, response, theta, condition)
-
-    def log_density(self, measured: jax.Array, row: jax.Array, condition: jax.Array) -> jax.Array:
-        """Return the log density of one measurement."""
-        theta, response = self._response(row, condition)
-        return self.noise.log_density(measured, response, theta, condition)
-
-    def information(self, row: jax.Array, condition: jax.Array) -> Float[Array, "d d"]:
-        """Return the Fisher information of one measurement about the row."""
-
-        def coordinates(row):
-            theta, response = self._response(row, condition)
-            return self.noise.coordinates(response, theta, condition)
-
-        slopes = jax.jacfwd(coordinates)(row)
-        return slopes.T @ slopes
-
-    def _response(self, row, condition):
-        theta = self.layout.split(row)
-        return theta, jnp.asarray(self.observe(theta, condition), row.dtype).reshape(())
-
-
-class _Shape(NamedTuple):
-    """Sizes that fix the compiled program."""
-
-    replicates: int
-    particles: int
-    grid: tuple[int, ...]
+STOPPING = (
+    "stop once the posterior sd meets the target; a posterior may be looked at after every measurement, "
+    "and the forecast is made anew after every round"
+)
 
 
 def precision(
@@ -107,6 +66,9 @@ def precision(
     replicates: int = 200,
     particles: int = 1000,
     name: str = "quantity",
+    regime: Regime | None = None,
+    direct: Sequence | np.ndarray | jax.Array | None = None,
+    groups: Mapping[str, Sequence[int]] | None = None,
 ) -> Requirement:
     """Return how many more measurements, and where, until a quantity's posterior sd meets a target.
 
@@ -138,12 +100,21 @@ def precision(
         Imagined futures, and posterior draws carried in each.
     name : str
         What the quantity is called.
+    regime : Regime, optional
+        Where the quantity lies beside what was measured. Outside, the verdict is EXTRAPOLATION, as no
+        measurement at the candidates can show an error of the model there.
+    direct : array (D, ...), optional
+        Conditions in the quantity's own regime at which the response could be measured directly: the
+        statement says how many such measurements would reveal an error of the model.
+    groups : mapping of str to sequence of int, optional
+        Candidates, by index, that are measured together: ``where`` compares the groups as well.
 
     Returns
     -------
     Requirement
         ``bound`` and ``floor`` are the sd today and the one that no number of measurements goes below;
-        ``where`` holds each condition's count, cost and share of the reduction at the number.
+        ``where`` holds each condition's count, cost and share of the reduction at the number, and what one
+        measurement there adds; ``worth`` holds each parameter's ceiling.
 
     Raises
     ------
@@ -164,30 +135,81 @@ def precision(
     _check_numbers(target, assurance, max_n, replicates)
     conditions, costs = _conditions(candidates, costs)
     rows, layout = flatten(draws)
-    question = _question(name, target)
+    question = asked(name, target)
     checks = pilot_checks(rows)
     if not all(check.passed for check in checks):
         return needs_pilot(question, checks)
     values = _checked(np.asarray(_values(Reader(quantity, layout), rows), float))
     aim = Aim(question, "posterior sd of the quantity", float(np.std(values, ddof=1)), target, assurance)
+    measurement = Measurement(observe, _noise(noise), layout)
+    if regime is not None and direct is not None:
+        found = reveal(measurement, rows, _conditions(direct, None)[0], target / aim.present)
+        regime = replace(regime, reveal=found.sentence())
     if aim.present <= target:
-        return met(aim, ASSUMPTIONS[:1], checks)
-    scatter, rule = _noise(noise), _rule(allocation)
-    measurement = Measurement(observe, scatter, layout)
-    local = _local(measurement, rows, values, conditions, costs)
-    plan = rule.plan(local, max_n)
-    if _linear_gaussian(local, rows, values):
-        need = _exact(aim, local, plan, checks)
-        return replace(need, where=_where(local, plan, conditions, planning_size(need, max_n)))
-    rows, layout = in_logs(rows, layout)
-    measurement, read = Measurement(observe, scatter, layout), Reader(quantity, layout)
-    local = _local(measurement, rows, values, conditions, costs)
-    plan = rule.plan(local, max_n)
-    shape = _Shape(replicates, min(particles, len(rows) - 1), sizes(max_n))
-    paths = _futures(measurement, read, shape, key, rows, conditions[plan.order], target)
-    futures = Futures(np.asarray(paths.widths, float), np.asarray(paths.least_size, float), shape.grid)
-    need = forecast(aim, futures, _floor(local, aim.present), ASSUMPTIONS, checks)
-    return replace(need, where=_where(local, plan, conditions, planning_size(need, max_n)))
+        return placed(met(aim, ASSUMPTIONS[:1], checks), regime)
+    rule = _rule(allocation)
+    view = View.of(measurement, rows, values, conditions, costs)
+    plan = rule.plan(view.local, max_n)
+    if _linear_gaussian(view.local, rows, values):
+        need = _exact(aim, view.local, plan, checks)
+    else:
+        rows, layout = in_logs(rows, layout)
+        measurement = replace(measurement, layout=layout)
+        view = View.of(measurement, rows, values, conditions, costs)
+        plan = rule.plan(view.local, max_n)
+        shape = Shape(replicates, min(particles, len(rows) - 1), sizes(max_n, PER_OCTAVE))
+        course = Course(conditions, plan.order)
+        futures = imagine(measurement, Reader(quantity, layout), shape, key, rows, values, course, target)
+        need = forecast(aim, futures, aim.present * floor(view.local), ASSUMPTIONS, checks)
+    labels = [str(value) for value in np.asarray(conditions).tolist()]
+    causes = floor_causes(view.screen, view.local, layout.names) if need.verdict == "FLOOR" else ()
+    need = replace(
+        need,
+        where=table(view.local, plan, labels, planning_size(need, max_n), groups or {}),
+        worth=ceilings(rows, values, layout.names),
+        assumptions=(*causes, *need.assumptions),
+        stopping=STOPPING,
+    )
+    return placed(need, regime)
+
+
+@dataclass(frozen=True)
+class View:
+    """The linear view of the posterior, and what plans are made from."""
+
+    screen: Screen
+    local: Local
+
+    @classmethod
+    def of(cls, measurement, rows, values, conditions, costs) -> View:
+        """Linearise about some of the draws.
+
+        Raises
+        ------
+        ParameterError
+            If a response has no finite slope.
+        """
+        screen = Screen.of(rows, values)
+        at = rows[np.linspace(0, len(rows) - 1, PLANNED_AT).astype(int)]
+        matrices = np.asarray(information(measurement, at, conditions), float)
+        if not np.all(np.isfinite(matrices)):
+            raise ParameterError(
+                "a response without a finite slope at some posterior draw",
+                key="observe",
+                wanted="finite, differentiable responses and a positive sd at every candidate",
+            )
+        whitened = screen.root.T @ matrices @ screen.root
+        return cls(screen, Local(screen.root.T @ screen.slope, whitened, costs))
+
+
+def placed(need: Requirement, regime: Regime | None) -> Requirement:
+    """Return the answer with its regime; outside the measured range it is an extrapolation."""
+    if regime is None:
+        return need
+    if not regime.extrapolates or need.verdict not in ("FORECAST", "MET"):
+        return replace(need, regime=regime)
+    lines = ("the quantity lies where nothing was measured: there the number rests on the model alone",)
+    return replace(need, verdict="EXTRAPOLATION", regime=regime, assumptions=(*lines, *need.assumptions))
 
 
 def _check_numbers(target, assurance, max_n, replicates):
@@ -240,7 +262,8 @@ def _rule(allocation):
     return allocation
 
 
-def _question(name, target):
+def asked(name: str, target: float) -> Question:
+    """Return the question whether a quantity is known to an sd."""
     return Question(
         claim=f"The {name} is known with a posterior standard deviation of at most {target:.3g}.",
         quantity=name,
@@ -262,26 +285,6 @@ def _checked(values):
     return values
 
 
-def _local(measurement, rows, values, conditions, costs):
-    """Return the view that plans are made from."""
-    screen = Screen.of(rows, values)
-    at = rows[np.linspace(0, len(rows) - 1, PLANNED_AT).astype(int)]
-    matrices = np.asarray(_information(measurement, at, conditions), float)
-    if not np.all(np.isfinite(matrices)):
-        raise ParameterError(
-            "a response without a finite slope at some posterior draw",
-            key="observe",
-            wanted="finite, differentiable responses and a positive sd at every candidate",
-        )
-    return Local(screen.root.T @ screen.slope, screen.root.T @ matrices @ screen.root, costs)
-
-
-@partial(jax.jit, static_argnames="measurement")
-def _information(measurement, rows, conditions):
-    over_conditions = jax.vmap(measurement.information, in_axes=(None, 0))
-    return jax.vmap(over_conditions, in_axes=(0, None))(rows, conditions)
-
-
 def _linear_gaussian(local, rows, values):
     """Tell whether information is the same at every draw, and the quantity linear and normal."""
     matrices = local.information
@@ -297,73 +300,31 @@ def _linear_gaussian(local, rows, values):
 def _exact(aim, local, plan, checks):
     reached = plan.variance <= aim.target**2 * (1 + 1e-12)
     number = int(np.argmax(reached)) + 1 if reached.any() else None
-    floor = _floor(local, aim.present)
+    lowest = aim.present * floor(local)
     return Requirement(
-        verdict="FORECAST" if number or floor <= aim.target else "FLOOR",
+        verdict="FORECAST" if number or lowest <= aim.target else "FLOOR",
         number=number,
         question=aim.question,
         quantiles=dict.fromkeys(LEVELS, float(number or math.inf)),
         probability_never=0.0 if number else 1.0,
         bound=aim.present,
-        floor=floor,
+        floor=lowest,
+        forecast=_path(aim, plan, number),
         assumptions=(*ASSUMPTIONS, EXACT),
         checks=checks,
     )
 
 
-def _floor(local, present):
-    """Return the sd that stays however often every condition is measured."""
-    everything = 1e12 * local.information.sum(1)
-    share = float(local.variance(everything)) / float(local.direction @ local.direction)
-    return present * math.sqrt(share)
-
-
-def _where(local, plan: Plan, conditions, n):
-    """Return what each condition gets out of `n` measurements, and gives."""
-    order = plan.order[: max(math.ceil(n), 1)]
-    before = float(local.direction @ local.direction)
-    gains = -np.diff(np.concatenate([[before], plan.variance[: len(order)]]))
-    size = len(local.costs)
-    count = np.bincount(order, minlength=size)
-    share = np.bincount(order, gains, size) / max(gains.sum(), np.finfo(float).tiny)
-    alone = local.variance(local.information.swapaxes(0, 1))
-    columns = {
-        "count": (count, f"measurements at this condition among {len(order)}"),
-        "cost": (count * local.costs, "cost of these"),
-        "share": (share, "share of the reduction in variance that comes with them"),
-        "next_best": (1 - alone / before, "share of the present variance that one measurement here removes"),
-    }
-    labels = [str(value) for value in np.asarray(conditions).tolist()]
+def _path(aim, plan: Plan, number):
+    """Return the one path that an exact forecast has."""
+    sd = np.sqrt(plan.variance)
+    n = np.arange(1, len(sd) + 1)
+    kept = np.unique(np.geomspace(1, len(sd), 60).round().astype(int)) - 1
     return xr.Dataset(
         {
-            name: ("condition", value, {"units": "1", "long_name": text})
-            for name, (value, text) in columns.items()
+            "needed": ("replicate", [float(number or math.inf)]),
+            "width": (("replicate", "n"), sd[None, kept], {"units": "1", "long_name": aim.width}),
         },
-        {"condition": labels},
+        {"n": ("n", n[kept])},
+        {"target": aim.target, "present": aim.present, "scale": "linear"},
     )
-
-
-@partial(jax.jit, static_argnames=("measurement", "read", "shape"))
-def _futures(measurement, read, shape, key, rows, conditions, target):
-    """Return the paths of imagined futures, one a replicate."""
-
-    def replicate(index):
-        pick, make, walk = jax.random.split(jax.random.fold_in(key, index), 3)
-        truth, others = truth_and_others(pick, index, shape.replicates, len(rows), shape.particles)
-        keys = jax.random.split(make, len(conditions))
-        measured = jax.vmap(measurement.sample, (0, None, 0))(keys, rows[truth], conditions)
-
-        def evidence(cloud, index):
-            density = partial(measurement.log_density, measured[index], condition=conditions[index])
-            return jax.vmap(density, in_axes=1)(cloud)
-
-        return grow(walk, rows[others].T, evidence, partial(_spread, read), shape.grid, target)
-
-    return jax.lax.map(replicate, jnp.arange(shape.replicates))
-
-
-def _spread(read, look, cloud, weights):
-    """Return the posterior sd of the quantity."""
-    values = jax.vmap(read, in_axes=1)(cloud)
-    mean = weights @ values
-    return jnp.sqrt(weights @ (values - mean) ** 2)

@@ -144,10 +144,11 @@ def _squared_bias(found, variance, u):
 def _quantile(worth, without_bias, unbiased, level):
     """Return a quantile of n_eq; at its upper end a bias that may be nil counts as nil for certain.
 
-    Otherwise the mass at b = 0 would share its quantiles with the rest, and cover too rarely there.
+    Otherwise the mass at b = 0 would share its quantiles with the rest, and cover too rarely there. A miss
+    comes from the bias or from the variances, so the latter get half of the chance to miss.
     """
     if level > 0.5:
-        worth = np.where(unbiased, np.quantile(without_bias, level), worth)
+        worth = np.where(unbiased, np.quantile(without_bias, (1 + level) / 2), worth)
     return float(np.quantile(worth, level))
 
 
@@ -161,11 +162,11 @@ def _curve(found, spread, scatter):
     return xr.Dataset({"bound": ("bias", spread / (bias**2 + max(scatter, 1e-300)))}, {"bias": bias})
 
 
-def _mean(sample):
-    return np.mean(sample)
-
-
-STATISTICS = {"mean": Estimate(_mean, "mean")}
+STATISTICS = {
+    "mean": Estimate(np.mean, "mean"),
+    "variance": Estimate(np.var, "variance"),
+    "standard_deviation": Estimate(np.std, "standard deviation"),
+}
 
 
 def worth(
@@ -179,7 +180,7 @@ def worth(
         Real measurements, one a row.
     synthetic : array (m, ...)
         Synthetic ones, all from one generator.
-    statistic : "mean", callable or Yardstick
+    statistic : "mean", "variance", "standard_deviation", callable or Yardstick
         ``statistic(sample)`` -> float, a smooth one; or `Trained` for a model that is trained.
 
     Returns

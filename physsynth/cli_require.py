@@ -1,0 +1,209 @@
+"""The commands of `physsynth require`, for people without a study: numbers or CSV in, a statement out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from physsynth.require import Requirement
+
+require_app = typer.Typer(no_args_is_help=True, help="How much more real data a claim needs.")
+
+Rate = Annotated[float, typer.Option("--rate", help="Largest acceptable failure rate.")]
+Confidence = Annotated[float, typer.Option("--confidence", help="Confidence, for example 0.95.")]
+Failures = Annotated[int, typer.Option("--failures", min=0, help="Failures seen so far.")]
+Exposure = Annotated[float, typer.Option("--exposure", min=0, help="Trials or miles so far.")]
+Model = Annotated[str, typer.Option("--model", help="binomial (per trial) or poisson (per mile, hour).")]
+Unit = Annotated[str | None, typer.Option("--unit", help='What is counted, in the plural: "miles".')]
+Outcomes = Annotated[
+    Path | None, typer.Option("--outcomes", help="CSV with a column of 0 and 1 (failed), one row a trial.")
+]
+Column = Annotated[str, typer.Option("--column", help="The column with the values.")]
+Folder = Annotated[Path | None, typer.Option("-o", help="Folder for the statement, as HTML and JSON.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of the imagined futures.")]
+Assurance = Annotated[float, typer.Option("--assurance", help="Wanted probability that it suffices.")]
+
+
+@require_app.command()
+def demonstration(
+    rate: Rate,
+    confidence: Confidence,
+    failures: Failures = 0,
+    exposure: Exposure = 0,
+    model: Model = "binomial",
+    unit: Unit = None,
+    outcomes: Outcomes = None,
+    column: Column = "failed",
+    pairs: Annotated[
+        Path | None,
+        typer.Option("--pairs", help='CSV with columns "real" and "simulated" of 0 and 1, one row a test.'),
+    ] = None,
+    simulated_failures: Annotated[int, typer.Option("--simulated-failures", min=0)] = 0,
+    simulated_trials: Annotated[int, typer.Option("--simulated-trials", min=0)] = 0,
+    credit: Annotated[
+        str, typer.Option("--credit", help="control_variate, prediction_powered or power_prior.")
+    ] = "control_variate",
+    output: Folder = None,
+) -> None:
+    """How many more trials without failure demonstrate a failure rate; with simulation where it has twins."""
+    from physsynth.require import demonstration as demonstrate
+
+    data, borrowed = {}, {}
+    if outcomes is not None:
+        table = _read(outcomes, column)
+        data, (failures, exposure) = _in_hand(table, outcomes), _counted(table[column].values)
+    if pairs is not None:
+        table = _read(pairs, "real", "simulated")
+        data = _in_hand(table, pairs)
+        borrowed["paired"] = table[["real", "simulated"]].to_dataarray().values.T
+    if simulated_trials:
+        borrowed["simulated"] = (simulated_failures, simulated_trials)
+    _answer(
+        demonstrate(
+            rate,
+            confidence,
+            failures=failures,
+            exposure=exposure,
+            model=model,
+            unit=unit,
+            credit=credit,
+            **borrowed,
+        ),
+        data,
+        output,
+    )
+
+
+@require_app.command()
+def monitor(
+    rate: Rate,
+    confidence: Confidence,
+    failures: Failures = 0,
+    exposure: Exposure = 0,
+    model: Model = "binomial",
+    unit: Unit = None,
+    outcomes: Outcomes = None,
+    column: Column = "failed",
+    output: Folder = None,
+) -> None:
+    """The same, with a bound that holds at every look."""
+    from physsynth.require import monitor as watch
+
+    data = {}
+    if outcomes is not None:
+        table = _read(outcomes, column)
+        data, (failures, exposure) = _in_hand(table, outcomes), _counted(table[column].values)
+    need = watch(rate, confidence, failures=failures, exposure=exposure, model=model, unit=unit)
+    _answer(need, data, output)
+
+
+@require_app.command()
+def precision(
+    measurements: Annotated[Path, typer.Argument(metavar="MEASUREMENTS.csv", help="The pilot.")],
+    column: Column,
+    target: Annotated[float, typer.Option("--target", help="Wanted posterior standard deviation.")],
+    against: Annotated[
+        str | None, typer.Option("--against", help="Column of the condition: fit a straight line on it.")
+    ] = None,
+    at: Annotated[
+        float | None, typer.Option("--at", help="The line's value there is wanted; its slope unless given.")
+    ] = None,
+    assurance: Assurance = 0.8,
+    max_n: Annotated[int, typer.Option("--max-n", min=1, help="Largest number to look at.")] = 1000,
+    seed: Seed = 0,
+    output: Folder = None,
+) -> None:
+    """How many more measurements of a mean, a rate (0 and 1) or a straight line, and at which conditions."""
+    import jax
+
+    from physsynth.require import simple
+    from physsynth.study.precision import use_precision
+
+    use_precision("float64")
+    table = _read(measurements, column, *([against] if against else []))
+    key, values = jax.random.key(seed), table[column].values
+    if against is None:
+        pilot = simple.repeated(values, key, name=column)
+    else:
+        pilot = simple.line(table[against].values, values, key, at=at, name=column)
+    need = pilot.precision(target, jax.random.fold_in(key, 1), assurance=assurance, max_n=max_n)
+    _answer(need, _in_hand(table, measurements), output)
+
+
+@require_app.command()
+def worth(
+    real: Annotated[Path, typer.Argument(metavar="REAL.csv", help="Real measurements.")],
+    synthetic: Annotated[Path, typer.Argument(metavar="SYNTHETIC.csv", help="Synthetic ones.")],
+    column: Column,
+    statistic: Annotated[
+        str, typer.Option("--statistic", help="mean, variance or standard_deviation.")
+    ] = "mean",
+    output: Folder = None,
+) -> None:
+    """How many real measurements a synthetic set is worth, and the most that more of it could be."""
+    from physsynth.require import worth as weigh
+
+    tables = [_read(path, column) for path in (real, synthetic)]
+    need = weigh(tables[0][column].values, tables[1][column].values, statistic)
+    _answer(need, _in_hand(tables[0], real) | {"synthetic": synthetic.name}, output)
+
+
+@require_app.command("learning-curve")
+def learning_curve(
+    scores: Annotated[Path, typer.Argument(metavar="SCORES.csv", help="Columns replicate, size, score.")],
+    target: Annotated[float, typer.Option("--target", help="The score that is wanted.")],
+    best: Annotated[
+        float, typer.Option("--best", help="Score of perfection: 0 for errors, 1 for accuracies.")
+    ] = 0,
+    pilot: Annotated[
+        int | None, typer.Option("--pilot", help="Size of the one pilot all training sets were drawn from.")
+    ] = None,
+    assurance: Assurance = 0.8,
+    output: Folder = None,
+) -> None:
+    """At which size of the data a score meets a target, from scores at smaller sizes."""
+    from physsynth.require import learning_curve as forecast
+    from physsynth.require.learning_curve import by_replicate
+
+    table = _read(scores, "replicate", "size", "score")
+    sizes, rows = by_replicate(*(table[name].values for name in ("replicate", "size", "score")))
+    need = forecast(sizes, rows, target, pilot=pilot, best=best, assurance=assurance)
+    _answer(need, _in_hand(table, scores), output)
+
+
+def _read(path: Path, *columns: str) -> xr.Dataset:
+    from physsynth.core.measurements import read_measurements
+
+    return read_measurements(path, dict.fromkeys(columns, "1"))
+
+
+def _in_hand(table, path: Path) -> dict[str, str]:
+    size = f"{table.sizes['observation']} rows"
+    return {"source": table.attrs["notes"] or path.name, "size": size, "sha256": table.attrs["sha256"]}
+
+
+def _counted(values) -> tuple[int, int]:
+    """Return failures and trials."""
+    from physsynth.require.pairs import Simulations
+
+    failures, trials = Simulations.of(values)
+    return int(failures), int(trials)
+
+
+def _answer(need: Requirement, data: dict[str, str], folder: Path | None) -> None:
+    """Print the statement, and write it where a folder is given."""
+    from physsynth.study.console import show_statement
+
+    statement = need.statement(data=data)
+    show_statement(statement)
+    if folder is None:
+        return
+    from physsynth.report import statement_page, write
+
+    for path in write(statement_page(statement), folder):
+        print(path)
