@@ -1,4 +1,4 @@
-"""Choose the method that will cost least: Monte Carlo, importance sampling or subset simulation."""
+"""Choose the method that will cost least: Monte Carlo, importance sampling, subset simulation, a bridge."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from physsynth.rare.bridge import Bridge
 from physsynth.rare.evaluator import Evaluator
 from physsynth.rare.importance import Importance, Plan
 from physsynth.rare.montecarlo import MonteCarlo
@@ -30,6 +31,7 @@ class Auto:
     montecarlo: MonteCarlo = field(default_factory=MonteCarlo)
     importance: Importance = field(default_factory=Importance)
     subset: Subset = field(default_factory=Subset)
+    bridge: Bridge = field(default_factory=Bridge)
 
     def run(self, evaluator: Evaluator, rng: np.random.Generator, target_cov: float) -> Estimate:
         """Estimate within the evaluator's budget."""
@@ -38,16 +40,18 @@ class Auto:
         if np.sum(g <= 0) >= self.often or not evaluator.remaining:
             return self.montecarlo.extend(evaluator, rng, target_cov, u, g)
         plan = self.importance.prepare(evaluator, rng, target_cov)
-        costs = _forecast(plan, target_cov)
+        costs = _forecast(plan, target_cov, self.bridge)
         cheapest = min(costs, key=costs.__getitem__)
         if cheapest == "importance":
             return self.importance.finish(plan, evaluator, rng, target_cov)
         if cheapest == "montecarlo" or evaluator.remaining < self.subset.size:
             return self.montecarlo.extend(evaluator, rng, target_cov, u, g)
+        if cheapest == "bridge":
+            return self.bridge.run(plan, evaluator, rng, target_cov)
         return self.subset.run(evaluator, rng, target_cov)
 
 
-def _forecast(plan: Plan, target_cov: float) -> dict[str, float]:
+def _forecast(plan: Plan, target_cov: float, bridge: Bridge) -> dict[str, float]:
     """Return the calls that each method still needs.
 
     A subset run with N samples on each of L = -log10 p levels costs N (0.9 L + 0.1) calls and has a
@@ -57,8 +61,12 @@ def _forecast(plan: Plan, target_cov: float) -> dict[str, float]:
     if not probability > 0:
         return {"montecarlo": 1.0, "importance": np.inf, "subset": 2.0}
     levels = max(1.0, -np.log10(probability))
+    one = bridge.subset.size * (0.9 * levels + 0.1)
     return {
         "montecarlo": (1 / probability - 1) / target_cov**2,
         "importance": plan.wanted(target_cov),
         "subset": 36 * levels * (0.9 * levels + 0.1) / target_cov**2,
+        "bridge": bridge.least * one + plan.fitted_variance / target_cov**2
+        if plan.probability > 0
+        else np.inf,
     }

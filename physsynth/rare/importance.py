@@ -179,11 +179,10 @@ class Plan:
             return True
         if not self.checks:
             return self.u.shape[1] <= LOW_DIMENSION and len(self.planes.bound) <= MANY
-        wanted = self.wanted(target_cov)
-        if wanted >= 10 * remaining:
-            mended = replace(self, foreseen=self._foresee(self.found.latest))
-            return mended.wanted(target_cov) >= remaining
-        return wanted <= LOOK
+        if self.wanted(target_cov) <= LOOK:
+            return True
+        mended = replace(self, foreseen=self._foresee(self.found.latest))
+        return mended.wanted(target_cov) > min(LOOK, remaining)
 
     def hopeless(self, turn: int) -> bool:
         """Whether nothing was found to start from, or rounds went by without a failure."""

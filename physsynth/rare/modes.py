@@ -37,7 +37,7 @@ def find_modes(estimate: Estimate, evaluator: Evaluator, rng: np.random.Generato
     """Group the failing points of an estimate; spends what calls the budget still allows on it."""
     if not len(estimate.u):
         return Modes(np.zeros(0, int), np.zeros((0, evaluator.dimension)), np.zeros(0))
-    if estimate.design_points is not None and len(estimate.design_points):
+    if evaluator.differentiable and estimate.design_points is not None and len(estimate.design_points):
         return _of_planes(estimate, evaluator)
     pick = _by_weight(estimate.weight, rng)
     joined = _joined(estimate.u[pick], evaluator)

@@ -16,7 +16,7 @@ STARTS = 8
 POPULATION = 500
 CORRELATED = 2.0
 BATCH, MOST_STARTS = 48, 384
-HARDLY = 0.02
+HARDLY, DEAR = 0.02, 5000
 
 
 @dataclass(frozen=True)
@@ -104,11 +104,12 @@ def explored(found: Scouted, evaluator: Evaluator, rng: np.random.Generator) -> 
 
 def _from_ordinary(planes, evaluator, rng):
     """Planes by gradients from ordinary scenarios, near and far, until those that turn up hardly matter."""
+    spent = evaluator.cost
     for size in (BATCH // 6, *[BATCH] * (MOST_STARTS // BATCH)):
         before, far = planes.mass, 1.0 + 2.0 * (np.arange(size) % 2)
         starts = far[:, None] * rng.standard_normal((size, evaluator.dimension))
         planes = planes.joined(planes_from(evaluator, starts))
-        if planes.mass <= (1 + HARDLY) * before:
+        if planes.mass <= (1 + HARDLY) * before or evaluator.cost - spent > DEAR:
             break
     return planes
 
@@ -117,14 +118,15 @@ def _more_planes(planes, fresh, population, evaluator):
     """Planes by gradients from failing points that no plane accounts for, or else by main directions."""
     if not evaluator.differentiable:
         return planes.joined(_behind_directions(population))
-    left, spent = fresh, 0
+    left, spent, cost = fresh, 0, evaluator.cost
     while len(left) and spent < MOST_STARTS:
         size = BATCH if spent else BATCH // 6
         before, planes = planes.mass, planes.joined(planes_from(evaluator, left[:size]))
         left, spent = left[size:], spent + size
         if len(planes.bound):
             left = left[planes.depth(left).max(axis=1) < 0.0]
-        if size == BATCH and planes.mass <= (1 + HARDLY) * before:
+        hardly = size == BATCH and planes.mass <= (1 + HARDLY) * before
+        if hardly or evaluator.cost - cost > DEAR:
             break
     return planes
 

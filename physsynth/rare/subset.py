@@ -11,6 +11,7 @@ and Straub (2015), ibid. 41 (conditional sampling with an adaptive step).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,10 +63,12 @@ class Subset:
 
     def run(self, evaluator: Evaluator, rng: np.random.Generator, target_cov: float) -> Estimate:
         """Estimate within the evaluator's budget."""
-        runs = [self.once(evaluator, rng)]
-        while not _enough(runs, target_cov, self.least) and evaluator.remaining >= _typical(evaluator, runs):
+        before, runs = evaluator.cost, [self.once(evaluator, rng)]
+        while not _enough(runs, target_cov, self.least):
+            if evaluator.remaining < 1.1 * (evaluator.cost - before) / len(runs):
+                break
             runs.append(self.once(evaluator, rng))
-        return _pooled(runs, target_cov)
+        return pooled(runs, target_cov)
 
     def once(self, evaluator: Evaluator, rng: np.random.Generator) -> SubsetRun:
         """Run all levels once; incomplete where the budget or the limit state stops it."""
@@ -180,23 +183,22 @@ def _enough(runs, target_cov, least):
     return len(good) >= least and _spread(good).cov <= target_cov
 
 
-def _typical(evaluator, runs):
-    return int(1.1 * evaluator.cost / len(runs))
-
-
 def _spread(runs):
     return Replicates(tuple(run.probability for run in runs), float(np.median([run.cov for run in runs])))
 
 
-def _pooled(runs, target_cov):
+def stuck(runs: Sequence[SubsetRun]) -> tuple[str, ...]:
+    """Return what runs that stopped early speak against."""
+    lost = sum(not run.complete for run in runs)
+    if not lost:
+        return ()
+    return (f"{lost} of {len(runs)} runs of subset simulation stopped before failure was reached",)
+
+
+def pooled(runs: Sequence[SubsetRun], target_cov: float) -> Estimate:
     """Average the runs; those cut short still count, as leaving them out would bias the mean."""
-    spread, stuck = _spread(runs), [run for run in runs if not run.complete]
-    draws = sum(run.draws for run in runs)
-    warnings = []
-    if stuck:
-        warnings.append(
-            f"{len(stuck)} of {len(runs)} runs of subset simulation stopped before failure was reached"
-        )
+    spread, draws = _spread(runs), sum(run.draws for run in runs)
+    warnings = list(stuck(runs))
     if not spread.cov <= target_cov:
         reached = f"{spread.cov:.1%}" if np.isfinite(spread.cov) else "unknown"
         warnings.append(f"coefficient of variation {reached}, wanted {target_cov:.1%}: raise max_calls")
