@@ -19,6 +19,7 @@ from physsynth.pinn.problem import Problem
 from physsynth.pinn.sampling import Sampling
 from physsynth.pinn.solution import Solution
 from physsynth.pinn.solve import solve
+from physsynth.pinn.surrogate import Surrogate, surrogate
 from physsynth.pinn.training import Stage
 
 __all__ = [
@@ -44,6 +45,8 @@ __all__ = [
     "Soap",
     "Solution",
     "Stage",
+    "Surrogate",
     "Symmetry",
     "solve",
+    "surrogate",
 ]

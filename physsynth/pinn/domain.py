@@ -108,11 +108,24 @@ class Domain:
 
 
 def _outside(faces, p):
-    """Rvachev's disjunction a + b + sqrt(a^2 + b^2) of the half spaces beyond each face (Rvachev, 1982)."""
-    first, *others = (sign * (p[name] - position) for name, position, sign in faces)
+    """Return a function that vanishes on the inner faces of a cut and is positive beyond them."""
+    beyond = [sign * (p[name] - position) for name, position, sign in faces]
+    if len(faces) == 2 and faces[0][0] != faces[1][0]:
+        return _corner(*beyond)
+    first, *others = beyond
     for other in others:
         first = first + other + jnp.sqrt(first**2 + other**2)
     return first
+
+
+def _corner(a, b):
+    """r^(2/3) sin(2 θ / 3), the harmonic function of a re-entrant corner; the cut is a, b < 0.
+
+    Solutions behave like it there (Grisvard 1985, Elliptic Problems in Nonsmooth Domains), so that what
+    the network has to add is smoother. Elsewhere: Rvachev's disjunction (Rvachev 1982).
+    """
+    angle = jnp.arctan2(b, a) + jnp.pi / 2
+    return (a**2 + b**2) ** (1 / 3) * jnp.sin(2.0 * angle / 3.0)
 
 
 def _volume(box):

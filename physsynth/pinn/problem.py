@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -29,7 +30,7 @@ class Problem:
     Parameters
     ----------
     domain : Domain or mapping of str to (low, high)
-        Named coordinates.
+        Named coordinates; kept as a Domain.
     residual : callable
         ``residual(u, p)`` for one field, ``residual(q, p)`` with ``q.u``, ``q.v``, ... for several:
         what must vanish, as an array, or as a dict of arrays by the name of each equation. `p` maps
@@ -64,7 +65,7 @@ class Problem:
     (('equation',), {'t': 1, 'x': 2})
     """
 
-    domain: Domain
+    domain: Any
     residual: Callable
     conditions: Sequence[Condition]
     parameters: Mapping[str, float | Parameter] | ParameterSpace | None = None

@@ -24,6 +24,8 @@ from physsynth.pinn.problem import Problem
 from physsynth.pinn.terms import EQUATION
 from physsynth.pinn.trial import Trial
 
+_QUERY_POINTS = 500
+
 
 @dataclass(frozen=True, eq=False)
 class Solution:
@@ -71,6 +73,19 @@ class Solution:
         """Return the fields with the derivatives that the equations use, at coordinates (point,)."""
         frame = self.trial.frame(self._points(variables)[0], self.problem.indices)
         return self.trial.fields(self.weights, frame)
+
+    def query_error(self, parameters: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
+        """Return the estimated relative L2 error of each field at one value of the varied parameters."""
+        problem = self.problem
+        points = problem.domain.sample(jax.random.key(0), _QUERY_POINTS)
+        varied = {k: jnp.broadcast_to(parameters[k], (_QUERY_POINTS,)) for k in problem.ranges}
+        term, points = self.objective.terms[0], {**points, **varied}
+        frame = self.trial.frame(points, term.indices)
+        residual = jnp.sqrt(jnp.mean(self.objective.residuals(self.weights, term, frame) ** 2))
+        return {
+            name: self.estimate.stability[name] * residual / jnp.sqrt(jnp.mean(jet.value**2))
+            for name, jet in self.trial.jets(self.weights, frame).items()
+        }
 
     @property
     def error(self) -> float:

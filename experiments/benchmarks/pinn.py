@@ -1,0 +1,187 @@
+"""Measure physics-informed networks on equations whose solutions are known to many digits.
+
+    taskset -c 0 python experiments/benchmarks/pinn.py --seeds 3
+    taskset -c 0 python experiments/benchmarks/pinn.py --problems burgers --peer-python dde/bin/python
+
+One row a problem: relative L2 error (median over seeds), the estimate of it, CPU seconds with compilation,
+and the seconds until 1e-2, 1e-3, ... were reached. DeepXDE's stock Burgers example runs beside it if a
+Python that has it is named. `--device gpu` runs the same table on a GPU.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+RESULTS = Path(__file__).parent / "results" / "pinn.json"
+PEERS = Path(__file__).parent / "pinn_peers.py"
+THRESHOLDS = (3.6e-2, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
+
+
+@dataclass
+class Watch:
+    """Follows a training: CPU seconds and true error after each round."""
+
+    error: object
+    began: float
+    path: list[tuple[float, float]] = field(default_factory=list)
+    aside: float = 0.0
+
+    def __call__(self, state) -> None:
+        """Measure, and keep the time that measuring takes out of the account."""
+        now = time.process_time()
+        self.path.append((now - self.began - self.aside, float(self.error(state.weights))))  # type: ignore[operator]
+        self.aside += time.process_time() - now
+
+    def reached(self) -> dict[str, float | None]:
+        """Return the seconds until each threshold was first met."""
+        return {f"{t:g}": next((s for s, e in self.path if e <= t), None) for t in THRESHOLDS}
+
+
+def main() -> None:
+    """Run the rows that the arguments ask for and write them as JSON."""
+    options = arguments()
+    prepare(options.device)
+    from pinn_problems import ROWS
+
+    print(HEADER, flush=True)
+    for name in options.problems or ROWS:
+        runs = []
+        for seed in range(options.seeds):
+            runs.append(measure(name, ROWS[name], seed, options))
+            print(line(name, runs[-1]), flush=True)
+            write(name, {"runs": runs, "published": ROWS[name].published}, options)
+    if options.peer_python:
+        for precision in ("float32", "float64"):
+            found = peer(options.peer_python, precision)
+            print(json.dumps(found), flush=True)
+            write(f"peer {precision}", found, options)
+
+
+def prepare(device: str) -> None:
+    """Choose device, precision and one thread before JAX starts."""
+    os.environ.setdefault("JAX_PLATFORMS", "cpu" if device == "cpu" else "cuda")
+    if device == "cpu":
+        os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false")
+    import jax
+
+    jax.config.update("jax_enable_x64", True)
+
+
+def measure(name: str, row, seed: int, options: argparse.Namespace) -> dict:
+    """Solve one problem once."""
+    import jax
+    from pinn_references import reference
+
+    from physsynth import pinn
+
+    truth = reference(name)
+    began = time.process_time()
+    problem = row.problem()
+    watch = Watch(error_of(problem, row, truth), began)
+    iterations = options.iterations or row.iterations
+    solution = pinn.solve(problem, jax.random.key(seed), iterations, observe=watch, **row.settings)
+    found = solution.summary()
+    return {
+        "seed": seed,
+        "error": watch.path[-1][1],
+        "estimate": solution.error,
+        "status": found["status"],
+        "seconds": time.process_time() - began - watch.aside,
+        "weights": found["weights"],
+        "iterations": found["iterations"],
+        "certificate": truth.certificate,
+        "seconds_to": watch.reached(),
+    }
+
+
+def error_of(problem, row, truth):
+    """Return the true error as a compiled function of the weights: the largest over the fields."""
+    import jax
+    import jax.numpy as jnp
+
+    from physsynth import pinn
+    from physsynth.pinn.indices import Indices
+    from physsynth.pinn.trial import Trial
+
+    trial = Trial(problem, row.settings.get("network", pinn.MLP()))
+    points = {name: jnp.asarray(values) for name, values in truth.points.items()}
+    frame = trial.frame(points, Indices.closure(problem.coordinates, []))
+
+    @jax.jit
+    def error(weights):
+        jets = trial.jets(weights, frame)
+        return jnp.max(
+            jnp.stack(
+                [
+                    jnp.linalg.norm(jets[name].value - values) / jnp.linalg.norm(values)
+                    for name, values in truth.values.items()
+                ]
+            )
+        )
+
+    return error
+
+
+def peer(python: str, precision: str) -> dict:
+    """Run DeepXDE's stock example in a process of its own."""
+    import numpy as np
+    from pinn_references import reference
+
+    truth = reference("burgers")
+    with tempfile.TemporaryDirectory() as folder:
+        points = Path(folder) / "points.npz"
+        np.savez(points, **truth.points, **truth.values)  # type: ignore[arg-type]
+        done = subprocess.run(
+            [python, str(PEERS), str(points), precision],
+            env={**os.environ, **ONE_THREAD, "DDE_BACKEND": "tensorflow.compat.v1"},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+HEADER = f"{'problem':<16}{'seed':>5}{'error':>10}{'estimate':>10}{'CPU s':>8}{'weights':>9}  status"
+
+
+def line(name: str, run: dict) -> str:
+    """Return a run as one line of the table."""
+    numbers = f"{run['error']:>10.1e}{run['estimate']:>10.1e}{run['seconds']:>8.0f}{run['weights']:>9}"
+    return f"{name:<16}{run['seed']:>5}{numbers}  {run['status']}"
+
+
+def write(name: str, row: dict, options: argparse.Namespace) -> None:
+    """Add one row to the results on disk."""
+    path = Path(options.out)
+    table = json.loads(path.read_text()) if path.exists() else {}
+    machine = {"device": options.device, "processor": platform.processor() or platform.machine()}
+    table[f"{name} ({options.device})"] = {**row, **machine}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(table, indent=1) + "\n")
+
+
+def arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--problems", nargs="*", help="rows of the table; all unless given")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--iterations", type=int, help="instead of each row's own")
+    parser.add_argument("--device", choices=("cpu", "gpu"), default="cpu")
+    parser.add_argument("--peer-python", help="a Python that has DeepXDE and TensorFlow")
+    parser.add_argument("--out", default=str(RESULTS))
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,222 @@
+"""The equations that physics-informed networks are measured on, each with the best published error.
+
+Relative L2 errors. Every problem is stated as mathematics; `pinn_references.py` holds its solution.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+from jax.scipy.special import erf
+
+from physsynth import pinn
+
+PI = jnp.pi
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of the table: how to pose the problem, and what is known of it.
+
+    Attributes
+    ----------
+    problem : callable
+        Makes the problem.
+    iterations : int
+        The budget.
+    published : str
+        Best published relative L2 error, with its source.
+    settings : dict
+        What differs from the defaults of `solve`.
+    """
+
+    problem: Callable[[], pinn.Problem]
+    iterations: int
+    published: str
+    settings: dict
+
+
+def burgers() -> pinn.Problem:
+    """u_t + u u_x = 0.01/π u_xx, a sine steepens into a front."""
+    return pinn.Problem(
+        {"t": (0.0, 1.0), "x": (-1.0, 1.0)},
+        lambda u, p: u.t + u * u.x - p["nu"] * u.xx,
+        [pinn.Initial(lambda p: -jnp.sin(PI * p["x"])), pinn.Dirichlet(0.0, {"x": (-1.0, 1.0)})],
+        parameters={"nu": 0.01 / PI},
+    )
+
+
+def allen_cahn() -> pinn.Problem:
+    """u_t = 1e-4 u_xx + 5 u - 5 u³, periodic, u = x² cos(π x) at first.
+
+    The start has a kink where the period closes; diffusion rounds it at once. The initial condition
+    continues with the heat equation's solution for a kink, and the network sees it as a feature.
+    """
+    diffusion = 1e-4
+
+    def rounding(p):
+        distance = 1.0 - jnp.abs(p["x"])
+        width = jnp.sqrt(4.0 * diffusion * jnp.maximum(p["t"], 1e-12))
+        z = distance / width
+        return distance * (erf(z) - 1.0) + width / jnp.sqrt(PI) * jnp.exp(-(z**2))
+
+    return pinn.Problem(
+        {"t": (0.0, 1.0), "x": (-1.0, 1.0)},
+        lambda u, p: u.t - diffusion * u.xx - 5.0 * u + 5.0 * u**3,
+        [
+            pinn.Initial(lambda p: p["x"] ** 2 * jnp.cos(PI * p["x"]) + 2.0 * rounding(p)),
+            pinn.Periodic("x"),
+        ],
+        features=(lambda p: 100.0 * rounding(p),),
+    )
+
+
+def heat() -> pinn.Problem:
+    """u_t = 0.4 u_xx, a sine decays."""
+    return pinn.Problem(
+        {"t": (0.0, 1.0), "x": (0.0, 1.0)},
+        lambda u, p: u.t - 0.4 * u.xx,
+        [pinn.Initial(lambda p: jnp.sin(PI * p["x"])), pinn.Dirichlet(0.0, {"x": (0.0, 1.0)})],
+    )
+
+
+def advection() -> pinn.Problem:
+    """u_t + 50 u_x = 0, a sine passes eight times."""
+    return pinn.Problem(
+        {"t": (0.0, 1.0), "x": (0.0, 2.0 * PI)},
+        lambda u, p: u.t + 50.0 * u.x,
+        [pinn.Initial(lambda p: jnp.sin(p["x"])), pinn.Periodic("x", harmonics=1)],
+    )
+
+
+def wave() -> pinn.Problem:
+    """u_tt = 4 u_xx, two modes of a string at rest."""
+
+    def start(p):
+        return jnp.sin(PI * p["x"]) + 0.5 * jnp.sin(4.0 * PI * p["x"])
+
+    return pinn.Problem(
+        {"t": (0.0, 1.0), "x": (0.0, 1.0)},
+        lambda u, p: u.tt - 4.0 * u.xx,
+        [pinn.Initial(start, rate=0.0), pinn.Dirichlet(0.0, {"x": (0.0, 1.0)})],
+    )
+
+
+def helmholtz() -> pinn.Problem:
+    """u_xx + u_yy + u = q with u = sin(π x) sin(4 π y)."""
+
+    def source(p):
+        return (1.0 - 17.0 * PI**2) * jnp.sin(PI * p["x"]) * jnp.sin(4.0 * PI * p["y"])
+
+    return pinn.Problem(
+        {"x": (-1.0, 1.0), "y": (-1.0, 1.0)},
+        lambda u, p: u.xx + u.yy + u - source(p),
+        [pinn.Dirichlet(0.0)],
+    )
+
+
+def l_shape() -> pinn.Problem:
+    """u_xx + u_yy = -1 around a re-entrant corner; the network sees the corner's second function."""
+
+    def second(p):
+        angle = jnp.arctan2(p["y"], p["x"]) - PI / 2.0
+        angle = jnp.where(angle < 0.0, angle + 2.0 * PI, angle)
+        radius = jnp.sqrt(p["x"] ** 2 + p["y"] ** 2)
+        return radius ** (2 / 3) * jnp.cos(2.0 * angle / 3.0)
+
+    square = {"x": (-1.0, 1.0), "y": (-1.0, 1.0)}
+    return pinn.Problem(
+        pinn.Domain(square, ({"x": (0.0, 1.0), "y": (0.0, 1.0)},)),
+        lambda u, p: u.xx + u.yy + 1.0,
+        [pinn.Dirichlet(0.0)],
+        features=(second,),
+    )
+
+
+def kuramoto_sivashinsky() -> pinn.Problem:
+    """u_t + 5 u u_x + u_xx / 2 + 0.005 u_xxxx = 0, periodic, regular."""
+    return pinn.Problem(
+        {"t": (0.0, 1.0), "x": (-1.0, 1.0)},
+        lambda u, p: u.t + 5.0 * u * u.x + 0.5 * u.xx + 0.005 * u.xxxx,
+        [pinn.Initial(lambda p: -jnp.sin(PI * p["x"])), pinn.Periodic("x")],
+    )
+
+
+def korteweg_de_vries() -> pinn.Problem:
+    """u_t + u u_x + 0.022² u_xxx = 0, periodic: a cosine breaks into solitons."""
+    return pinn.Problem(
+        {"t": (0.0, 1.0), "x": (-1.0, 1.0)},
+        lambda u, p: u.t + u * u.x + 0.022**2 * u.xxx,
+        [pinn.Initial(lambda p: jnp.cos(PI * p["x"])), pinn.Periodic("x")],
+    )
+
+
+def navier_stokes(reynolds: float):
+    """Momentum and mass of a steady, incompressible flow."""
+
+    def residual(q, p):
+        return {
+            "x momentum": q.u * q.u.x + q.v * q.u.y + q.p.x - (q.u.xx + q.u.yy) / reynolds,
+            "y momentum": q.u * q.v.x + q.v * q.v.y + q.p.y - (q.v.xx + q.v.yy) / reynolds,
+            "mass": q.u.x + q.v.y,
+        }
+
+    return residual
+
+
+def cavity() -> pinn.Problem:
+    """A lid drives a fluid in a square at Re = 100; it slows smoothly towards its ends."""
+    sides = {"x": (0.0, 1.0), "y": 0.0}
+    return pinn.Problem(
+        {"x": (0.0, 1.0), "y": (0.0, 1.0)},
+        navier_stokes(100.0),
+        [
+            pinn.Dirichlet(lambda p: 1.0 - jnp.cosh(50.0 * (p["x"] - 0.5)) / jnp.cosh(25.0), {"y": 1.0}, "u"),
+            pinn.Dirichlet(0.0, sides, "u"),
+            pinn.Dirichlet(0.0, field="v"),
+            pinn.Data({"x": jnp.zeros(1), "y": jnp.zeros(1)}, jnp.zeros(1), "p"),
+        ],
+        fields=("u", "v", "p"),
+    )
+
+
+def kovasznay() -> pinn.Problem:
+    """The flow behind a grid at Re = 20."""
+    rate = 10.0 - jnp.sqrt(100.0 + 4.0 * PI**2)
+
+    def u(p):
+        return 1.0 - jnp.exp(rate * p["x"]) * jnp.cos(2.0 * PI * p["y"])
+
+    def v(p):
+        return rate / (2.0 * PI) * jnp.exp(rate * p["x"]) * jnp.sin(2.0 * PI * p["y"])
+
+    def pressure(p):
+        return (1.0 - jnp.exp(2.0 * rate * p["x"])) / 2.0
+
+    return pinn.Problem(
+        {"x": (-0.5, 1.0), "y": (-0.5, 1.5)},
+        navier_stokes(20.0),
+        [
+            pinn.Dirichlet(u, field="u"),
+            pinn.Dirichlet(v, field="v"),
+            pinn.Dirichlet(pressure, {"x": 1.0}, "p"),
+        ],
+        fields=("u", "v", "p"),
+    )
+
+
+ROWS = {
+    "burgers": Row(burgers, 12_000, "8e-9 (Urban, Stefanou, Pons 2025, on a GPU)", {}),
+    "allen_cahn": Row(allen_cahn, 12_000, "1.9e-6 (on a GPU)", {}),
+    "heat": Row(heat, 2_000, "", {}),
+    "advection": Row(advection, 4_000, "", {"network": pinn.Fourier(20, 2, waves=16, scale=10.0)}),
+    "wave": Row(wave, 4_000, "", {}),
+    "helmholtz": Row(helmholtz, 3_000, "", {}),
+    "l_shape": Row(l_shape, 3_000, "", {}),
+    "kuramoto_sivashinsky": Row(kuramoto_sivashinsky, 4_000, "", {}),
+    "korteweg_de_vries": Row(korteweg_de_vries, 5_000, "", {}),
+    "cavity": Row(cavity, 3_000, "", {"network": pinn.MLP(width=24)}),
+    "kovasznay": Row(kovasznay, 2_000, "", {"network": pinn.MLP(width=24)}),
+}

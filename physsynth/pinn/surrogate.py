@@ -1,0 +1,165 @@
+"""A network over coordinates and scenario parameters, as a simulator whose every answer knows its error."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from physsynth.core.errors import ParameterError
+from physsynth.core.limits import LimitState
+from physsynth.core.simulator import Coordinate, Option, Output, Simulator, define_simulator
+from physsynth.pinn.budget import Budget
+from physsynth.pinn.networks import MLP, Architecture
+from physsynth.pinn.problem import Problem
+from physsynth.pinn.sampling import Sampling
+from physsynth.pinn.solution import Solution
+from physsynth.pinn.solve import train
+from physsynth.pinn.training import Stage
+
+ERROR = "error"
+_GRID = 33
+Read = Callable[[Solution, Mapping[str, jax.Array]], dict[str, jax.Array]]
+
+
+@dataclass(frozen=True, eq=False)
+class Surrogate(Simulator):
+    """A simulator that evaluates a network; its output "error" is the estimated relative error of a query."""
+
+    solution: Solution
+
+
+def surrogate(
+    problem: Problem,
+    key: jax.Array,
+    budget: Budget | int = 20_000,
+    *,
+    name: str = "pinn/surrogate",
+    units: Mapping[str, str] | None = None,
+    outputs: Mapping[str, Output] | None = None,
+    read: Read | None = None,
+    limit_states: Mapping[str, LimitState] | None = None,
+    network: Architecture | None = None,
+    stages: tuple[Stage, ...] | None = None,
+    sampling: Sampling | None = None,
+    checkpoint: Path | str | None = None,
+    progress: bool = False,
+) -> Surrogate:
+    """Train one network over all coordinates and parameter ranges of a problem.
+
+    Parameters
+    ----------
+    problem : Problem
+        With at least one parameter that has a distribution.
+    key, budget, network, stages, sampling, checkpoint, progress
+        As for `solve`.
+    name : str
+        Of the simulator.
+    units : mapping of str to str, optional
+        Of fields and coordinates.
+    outputs, read : optional
+        What a query returns, and how it is read off the solution: ``read(solution, p)`` gives the
+        outputs by name. Unless given, all fields on a grid of 33 points a coordinate, which are options.
+    limit_states : mapping of str to LimitState, optional
+        On these outputs.
+
+    Returns
+    -------
+    Surrogate
+        A simulator, to be jitted, mapped and differentiated; beyond the range of a parameter that has a
+        bounded support it is as wrong as any extrapolation, and its validity says so.
+
+    Raises
+    ------
+    ParameterError
+        If no parameter has a distribution.
+
+    Examples
+    --------
+    >>> import numpyro.distributions as dist, physsynth as ps
+    >>> from physsynth.pinn import Initial
+    >>> rate = {"k": ps.Parameter(dist.Uniform(0.5, 2.0), "1/s", "rate of decay")}
+    >>> decay = Problem({"t": (0.0, 1.0)}, lambda u, p: u.t + p["k"] * u, [Initial(1.0)], rate)
+    >>> quick = surrogate(decay, jax.random.key(0), budget=800)
+    >>> y = quick({"k": 1.0})
+    >>> y["u"].shape, bool(jnp.abs(y["u"][-1] - jnp.exp(-1.0)) < 1e-3)
+    ((33,), True)
+    """
+    if not problem.ranges:
+        raise ParameterError(
+            "a surrogate without a range to cover",
+            key="parameters",
+            wanted="at least one Parameter with a distribution",
+            advice="ps.pinn.solve handles fixed parameters",
+        )
+    settings = (
+        network or MLP(width=24),
+        stages,
+        sampling or Sampling(points=8000),
+        checkpoint,
+        progress,
+        None,
+    )
+    solution = train(problem, key, Budget.of(budget), *settings)
+    units = units or {}
+    return as_simulator(
+        solution,
+        name,
+        units,
+        outputs or _grid_outputs(problem, units),
+        read or _on_grid,
+        limit_states or {},
+    )
+
+
+def as_simulator(
+    solution: Solution,
+    name: str,
+    units: Mapping[str, str],
+    outputs: Mapping[str, Output],
+    read: Callable[..., dict[str, jax.Array]],
+    limit_states: Mapping[str, LimitState],
+) -> Surrogate:
+    """Return a solution over parameter ranges as a simulator."""
+    problem = solution.problem
+
+    def function(p, **options):
+        found = read(solution, p, **options)
+        return {**found, ERROR: jnp.max(jnp.stack(list(solution.query_error(p).values())))}
+
+    function.__doc__ = f"Network of {solution.weights.size} weights in place of a solver."
+    base = define_simulator(
+        name,
+        parameters=problem.space.parameters,
+        outputs={**outputs, ERROR: Output("1", "estimated relative L2 error of this query")},
+        limit_states=limit_states,
+        validity=problem.ranges,
+        options=_grid_options(problem, units) if read is _on_grid else {},
+    )(function)
+    return Surrogate(**{f.name: getattr(base, f.name) for f in fields(Simulator)}, solution=solution)
+
+
+def _grid_outputs(problem, units):
+    dims = {c: Coordinate(c, units.get(c, "1"), f"coordinate {c}") for c in problem.coordinates}
+    return {field: Output(units.get(field, "1"), f"field {field}", dims) for field in problem.fields}
+
+
+def _grid_options(problem, units):
+    return {
+        name: Option(
+            np.linspace(low, high, _GRID),
+            units.get(name, "1"),
+            f"grid along {name}",
+            lambda v: jnp.asarray(v, float),
+        )
+        for name, (low, high) in problem.domain.intervals.items()
+    }
+
+
+def _on_grid(solution, p, **axes):
+    grid = dict(zip(axes, jnp.meshgrid(*axes.values(), indexing="ij"), strict=True))
+    return solution.evaluate({**grid, **p})
