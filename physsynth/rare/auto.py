@@ -46,8 +46,8 @@ class Auto:
             return self.importance.finish(plan, evaluator, rng, target_cov)
         if cheapest == "montecarlo" or evaluator.remaining < self.subset.size:
             return self.montecarlo.extend(evaluator, rng, target_cov, u, g)
-        if cheapest == "bridge":
-            return self.bridge.run(plan, evaluator, rng, target_cov)
+        if cheapest == "bridge" and plan.mixture is not None:
+            return self.bridge.run(plan.mixture, plan.fitted_variance, evaluator, rng, target_cov)
         return self.subset.run(evaluator, rng, target_cov)
 
 

@@ -24,7 +24,6 @@ import numpy as np
 from jaxtyping import Float
 
 from physsynth.rare.evaluator import Evaluator
-from physsynth.rare.importance import Plan
 from physsynth.rare.intervals import Weighted
 from physsynth.rare.mixture import Mixture
 from physsynth.rare.outcome import Estimate
@@ -50,17 +49,23 @@ class Bridge:
     subset: Subset = field(default_factory=Subset)
     least: int = 5
 
-    def run(self, plan: Plan, evaluator: Evaluator, rng: np.random.Generator, target_cov: float) -> Estimate:
-        """Estimate within the evaluator's budget."""
-        assert plan.mixture is not None
-        n = 1.3 * max(plan.fitted_variance, 0.05) / (SHARE * target_cov) ** 2
-        drawn = _Drawn.of(plan.mixture, evaluator, rng, int(min(n, evaluator.remaining / 3)))
+    def run(
+        self,
+        mixture: Mixture,
+        variance: float,
+        evaluator: Evaluator,
+        rng: np.random.Generator,
+        target_cov: float,
+    ) -> Estimate:
+        """Estimate within the evaluator's budget; `variance` is the mixture's squared cov of one draw."""
+        n = 1.3 * max(variance, 0.05) / (SHARE * target_cov) ** 2
+        drawn = _Drawn.of(mixture, evaluator, rng, int(min(n, evaluator.remaining / 3)))
         before, runs = evaluator.cost, [self.subset.once(evaluator, rng)]
-        while not self._enough(drawn, plan.mixture, runs, target_cov):
+        while not self._enough(drawn, mixture, runs, target_cov):
             if evaluator.remaining < 1.1 * (evaluator.cost - before) / len(runs):
                 break
             runs.append(self.subset.once(evaluator, rng))
-        joined = _Joined.of(drawn, plan.mixture, runs)
+        joined = _Joined.of(drawn, mixture, runs)
         if joined is None:
             return pooled(runs, target_cov)
         return joined.estimate(target_cov, stuck(runs))
