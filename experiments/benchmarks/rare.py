@@ -79,8 +79,12 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--peers", type=int, default=0, metavar="SEEDS", help="run OpenTURNS with so many seeds"
     )
+    parser.add_argument("--device", choices=("cpu", "gpu"), help="where to compute; JAX chooses if not given")
     parser.add_argument("--out", default="rare")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.device:
+        jax.config.update("jax_platforms", {"cpu": "cpu", "gpu": "cuda"}[options.device])
+    return options
 
 
 def measure(problem: Problem, options: argparse.Namespace) -> dict:
@@ -239,6 +243,7 @@ def versions() -> dict:
     return {name: known[name] for name in packages if name in known} | {
         "physsynth": ps.__version__,
         "python": platform.python_version(),
+        "device": str(jax.devices()[0]),
     }
 
 

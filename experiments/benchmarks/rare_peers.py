@@ -19,6 +19,7 @@ SIZES = {"subset": (1000, 4000), "nais": (500, 2000), "cross entropy": (1000, 40
 LOW_DIMENSION = 20
 ot.Log.Show(ot.Log.NONE)
 ENOUGH = 10**9
+PATIENCE = 200_000
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,8 @@ def _run(method, g, dimension, size, seed):
         probability, half = method(_event(evaluator), evaluator, size)
     except (RuntimeError, TypeError):
         return Answer(0.0, 0.0, 0.0, max(evaluator.cost, size))
+    if evaluator.cost > PATIENCE:
+        return Answer(0.0, 0.0, 0.0, evaluator.cost)
     return Answer(probability, probability - half, probability + half, evaluator.cost)
 
 
@@ -74,12 +77,19 @@ def _event(evaluator):
     function = ot.PythonFunction(
         d,
         1,
-        func=lambda u: evaluator.values(np.array(u)[None]),
-        func_sample=lambda u: evaluator.values(np.array(u))[:, None],
+        func=lambda u: _values(evaluator, np.array(u)[None])[0],
+        func_sample=lambda u: _values(evaluator, np.array(u)),
         gradient=lambda u: _slope(evaluator, u),
     )
     inputs = ot.RandomVector(ot.Normal(d))
     return ot.ThresholdEvent(ot.CompositeRandomVector(function, inputs), ot.LessOrEqual(), 0.0)
+
+
+def _values(evaluator, u):
+    """Return g (n, 1); a run that goes on for ever is shown failures everywhere, so that it ends."""
+    if evaluator.cost > PATIENCE:
+        return np.full((len(u), 1), -1.0)
+    return evaluator.values(u)[:, None]
 
 
 def _slope(evaluator, u):

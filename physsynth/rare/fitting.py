@@ -92,9 +92,12 @@ class _Members:
         return float(np.sqrt(self.share @ across / (d - k))) if k < d else 1.0
 
     def moments(self, v):
-        """Mean and covariance of v, drawn towards a sphere of its own size while members are few."""
+        """Mean and covariance of v, drawn towards a sphere of its own size and widened while members are few.
+
+        The normal that predicts the next of n draws in d dimensions is wider by about 1 + (d + 2) / n.
+        """
         d, mean = v.shape[1], self.share @ v
-        raw = ((v - mean) * self.share[:, None]).T @ (v - mean)
+        raw = ((v - mean) * self.share[:, None]).T @ (v - mean) * (1 + (d + 2) / max(self.effective, 1.0))
         pull = (d + 1) / (d + 1 + self.effective)
         return mean, (1 - pull) * raw + pull * np.eye(d) * np.trace(raw) / d
 
@@ -144,7 +147,7 @@ def _all_half_spaces(planes, share):
 def _normals(planes, k, members, share):
     """Return normals fitted to the members of a plane: behind it, free, and with wide tails."""
     d, direction = len(planes.direction[k]), planes.direction[k]
-    if members.effective < d + 4:
+    if members.effective < 2 * d + 4:
         return []
     mean, covariance = members.moments(members.u)
     wide = (1 + 2 / np.sqrt(d)) ** 2

@@ -210,10 +210,9 @@ class Plan:
         how well it does on points that it was not fitted to.
         """
         found = explored(replace(self.found, planes=self.planes), evaluator, rng)
-        plan = replace(self, found=found, planes=found.planes, checks=self.checks + 1, barren=0)
-        if self.checks or evaluator.dimension > LOW_DIMENSION:
-            plan = replace(plan, foreseen=self._foresee(found.latest))
-        return plan.refitted()
+        foreseen = self._foresee(found.latest)
+        plan = replace(self, found=found, planes=found.planes, foreseen=foreseen, checks=self.checks + 1)
+        return replace(plan, barren=0).refitted()
 
     def _foresee(self, u):
         """Return the mean excess weight of failing points, without the top hundredth: they are correlated."""

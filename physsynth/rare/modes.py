@@ -14,9 +14,11 @@ from jaxtyping import Float, Int
 from physsynth.rare.evaluator import GRADIENT_COST, Evaluator
 from physsynth.rare.form import along_rays, search
 from physsynth.rare.outcome import Estimate
+from physsynth.rare.planes import ALIKE
 
 REPRESENTATIVES = 96
-MOST = 16
+MOST = 32
+LEFT = 0.02
 JOINED = 32
 DEEPER = 1.05
 OPPOSITE = -0.7
@@ -51,7 +53,7 @@ def find_modes(estimate: Estimate, evaluator: Evaluator, rng: np.random.Generato
 
 def _of_planes(estimate, evaluator):
     """Join planes between whose design points, moved a little deeper, failure never stops."""
-    points = estimate.design_points
+    points = _completed(estimate.design_points, estimate, evaluator)
     labels = _nearest_plane(estimate.u, points)
     share = np.bincount(labels, estimate.weight, len(points))
     order = np.argsort(-share, kind="stable")
@@ -61,6 +63,21 @@ def _of_planes(estimate, evaluator):
     place = [int(np.argmax(kept == _alike(points[leader[k]], points, kept)[0])) for k in range(len(points))]
     nearest = [min(np.flatnonzero(leader == k), key=lambda i: np.linalg.norm(points[i])) for k in kept]
     return _ordered(estimate, np.array(place)[labels], points[nearest])
+
+
+def _completed(points, estimate, evaluator):
+    """Add design points reached from heavy failing points that lie behind no plane."""
+    for _ in range(MOST):
+        beta = np.linalg.norm(points, axis=1)
+        depth = (estimate.u @ (points / np.maximum(beta, 1e-12)[:, None]).T - beta).max(axis=1)
+        left = np.where(depth < 0, estimate.weight, 0.0)
+        if left.sum() < LEFT * estimate.probability or evaluator.remaining < 40 * GRADIENT_COST:
+            break
+        found = search(evaluator, estimate.u[np.argmax(left)][None])
+        if not len(found.u) or np.any(_cosine(found.u[0], points) > ALIKE):
+            break
+        points = np.concatenate([points, found.u])
+    return points
 
 
 def _joined_planes(points, own, evaluator):
