@@ -1,7 +1,7 @@
 """Networks on jets: each maps the jet of its inputs (..., input) to the jet of its outputs (..., output).
 
 A specification (`MLP(width=20, depth=3)`) is plain data; `build` makes the flax module. Sources: modified
-MLP, Wang, Teng, Perdikaris (2021), SIAM J. Sci. Comput. 43, A3055, eqs. 41-45; Fourier features, Tancik
+MLP, Wang, Teng, Perdikaris (2021), SIAM J. Sci. Comput. 43, A3055; Fourier features, Tancik
 et al. (2020), NeurIPS; separable, Cho et al. (2023), NeurIPS.
 """
 

@@ -1,8 +1,8 @@
 """Which points to train on: drawn anew each round, where the residual is large, and causal in time.
 
 Sources: residual-based adaptive distribution, Wu et al. (2023), Comput. Methods Appl. Mech. Eng. 403,
-115671, eq. 2 with k = c = 1; causal weights, Wang, Sankaran, Perdikaris (2024), Comput. Methods Appl.
-Mech. Eng. 421, 116813, eq. 3.9.
+115671, with k = c = 1; causal weights, Wang, Sankaran, Perdikaris (2024), Comput. Methods Appl.
+Mech. Eng. 421, 116813.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ import jax.numpy as jnp
 from physsynth.pinn.conditions import Initial
 from physsynth.pinn.objective import Batch, Batches, Objective
 from physsynth.pinn.terms import EQUATION, Term
+
+_LEAST, _MOST = 1.0, 1e4
 
 
 @dataclass(frozen=True)
@@ -32,12 +34,16 @@ class Sampling:
         the mean residual.
     causality : float
         How strongly a residual at an early time mutes later times; 0 not at all.
+    growth : float
+        Rate, per unit of time, at which an error grows once it is made: residuals count for what
+        becomes of them by the end. 0 where the equation forgets.
     """
 
     points: int = 4000
     pool: int = 4
     uniform: float = 1.0
     causality: float = 0.0
+    growth: float = 0.0
 
     def draw(
         self, objective: Objective, weights: jax.Array, scales: dict[str, jax.Array], key: jax.Array
@@ -55,19 +61,22 @@ class Sampling:
         candidates, choice = jax.random.split(key)
         pool = term.draw(candidates, self.pool * self.points)
         size = residual_size(objective, term, weights, pool)
+        importance = self._importance(objective.trial.problem, pool, size)
+        size = size * jnp.sqrt(importance)
         share = size / jnp.mean(size) + self.uniform
         chosen = jax.random.choice(choice, size.size, (self.points,), replace=False, p=share / jnp.sum(share))
         points = {name: value[chosen] for name, value in pool.items()}
-        return objective.batch(term, points, scale, self._causal(objective, points, size[chosen]))
+        return objective.batch(term, points, scale, importance[chosen])
 
-    def _causal(self, objective, points, size):
-        """Return exp(-causality * mean squared residual before t, over time), with mean 1."""
-        starts = [c for c in objective.trial.problem.conditions if isinstance(c, Initial)]
-        if not (self.causality and starts):
-            return None
-        order = jnp.argsort(points[starts[0].along])
-        before = jnp.cumsum(size[order] ** 2) / size.size
-        weight = jnp.zeros_like(size).at[order].set(jnp.exp(-self.causality * before))
+    def _importance(self, problem, points, size):
+        """Return the weight of each point's squared residual, with mean 1 over the domain."""
+        starts = [c for c in problem.conditions if isinstance(c, Initial)]
+        if not starts:
+            return jnp.ones_like(size)
+        t = points[starts[0].along]
+        order = jnp.argsort(t)
+        before = jnp.zeros_like(size).at[order].set(jnp.cumsum(size[order] ** 2) / size.size)
+        weight = jnp.exp(-self.causality * before - 2.0 * self.growth * (t - jnp.min(t)))
         return weight / jnp.mean(weight)
 
 
@@ -83,7 +92,7 @@ def residual_size(objective: Objective, term: Term, weights: jax.Array, points) 
 def balance(objective: Objective, weights: jax.Array, data: Batches) -> dict[str, jax.Array]:
     """Return scales that make the gradients of all terms equally long, the equation's being 1.
 
-    Source: Wang, Sankaran, Wang, Perdikaris (2023), arXiv:2308.08468, eq. 3.4.
+    Source: Wang, Sankaran, Wang, Perdikaris (2023), arXiv:2308.08468.
     """
     lengths = {
         term.name: jnp.linalg.norm(objective.term_value_and_gradient(weights, term, data[term.name])[1])
@@ -93,6 +102,3 @@ def balance(objective: Objective, weights: jax.Array, data: Batches) -> dict[str
         name: jnp.clip(lengths[EQUATION] / jnp.maximum(length, 1e-30), _LEAST, _MOST)
         for name, length in lengths.items()
     }
-
-
-_LEAST, _MOST = 1.0, 1e4

@@ -18,7 +18,6 @@ from physsynth.core.errors import DataError, ParameterError, unknown_name
 from physsynth.pinn import networks
 from physsynth.pinn.estimate import ErrorEstimate
 from physsynth.pinn.field import Field
-from physsynth.pinn.indices import Indices
 from physsynth.pinn.objective import Objective
 from physsynth.pinn.problem import Problem
 from physsynth.pinn.terms import EQUATION
@@ -67,7 +66,8 @@ class Solution:
 
     def evaluate(self, variables: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
         """Return each field at coordinates."""
-        return self._pointwise(lambda points: self._values(self.weights, points), variables)
+        points, shape = self._points(variables)
+        return {name: value.reshape(shape) for name, value in self._values(self.weights, points).items()}
 
     def derivatives(self, variables: Mapping[str, jax.Array]) -> dict[str, Field]:
         """Return the fields with the derivatives that the equations use, at coordinates (point,)."""
@@ -182,10 +182,6 @@ class Solution:
             {"solution": json.dumps(stored, sort_keys=True)},
         )
 
-    def _pointwise(self, function, variables):
-        points, shape = self._points(variables)
-        return {name: value.reshape(shape) for name, value in function(points).items()}
-
     def _points(self, variables):
         known = self.problem.variables
         for name in variables:
@@ -200,10 +196,8 @@ class Solution:
 
     @cached_property
     def _values(self):
-        indices = Indices.closure(self.problem.coordinates, [])
-
         def values(weights, points):
-            jets = self.trial.jets(weights, self.trial.frame(points, indices))
+            jets = self.trial.jets(weights, self.trial.frame(points, self.objective.values_only))
             return {name: jet.value for name, jet in jets.items()}
 
         return jax.jit(values)

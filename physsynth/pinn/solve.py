@@ -115,7 +115,7 @@ def default_stages(objective: Objective) -> tuple[Stage, ...]:
     size = objective.trial.network.size
     if size > _LARGEST_DENSE:
         return (Stage(Adam(rate=2e-3, decay=10_000)),)
-    return (Stage(Adam(), rounds=3), Stage(Broyden()))
+    return (Stage(Adam(), rounds=1), Stage(Broyden()))
 
 
 def _after(state, store, show, observe):

@@ -3,7 +3,7 @@
     H <- (H - H y y' H / y'H y + phi v v') / tau + s s' / y's,   v = sqrt(y'H y) (s / y's - H y / y'H y)
 
 Source: Al-Baali (1998), Comput. Optim. Appl. 9, 191-203, for phi and tau; used on physics-informed
-networks by Urban, Stefanou, Pons (2025), J. Comput. Phys. 523, 113656, eqs. 29-41.
+networks by Urban, Stefanou, Pons (2025), J. Comput. Phys. 523, 113656.
 """
 
 from __future__ import annotations
