@@ -186,7 +186,7 @@ class Plan:
 
     def hopeless(self, turn: int) -> bool:
         """Whether nothing was found to start from, or rounds went by without a failure."""
-        return self.mixture is None or (turn >= 3 and not len(self.weight))
+        return self.mixture is None or (turn >= 3 * (1 + self.checks) and not len(self.weight))
 
     def wanted(self, target_cov: float) -> float:
         """Draws that the last sample needs, with a margin as the fit flatters itself."""
