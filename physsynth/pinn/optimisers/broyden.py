@@ -63,39 +63,51 @@ def minimise(function: Callable, theta: jax.Array, memory: BroydenMemory, steps:
     value, gradient = function(theta)
 
     def step(state, _):
-        theta, value, gradient, memory = state
-        direction = _direction(memory, gradient)
+        theta, value, gradient, natural, memory = state
+        # Before the first update: steepest descent, of at most unit length.
+        length = jnp.where(memory.fresh, jnp.maximum(jnp.linalg.norm(gradient), 1.0), 1.0)
+        direction = -natural / length
         found = line_search(function, theta, direction, value, gradient)
         move = found.step * direction
-        memory = _update(memory, move, found.gradient - gradient, -found.step * (gradient @ move))
-        return (theta + move, found.value, found.gradient, memory), found.value
+        change = _Change(move, found.gradient - gradient, -found.step * (gradient @ move))
+        memory, natural = _update(memory, change, natural, found.gradient)
+        return (theta + move, found.value, found.gradient, natural, memory), found.value
 
-    (theta, _, _, memory), losses = jax.lax.scan(step, (theta, value, gradient, memory), None, length=steps)
+    start = (theta, value, gradient, memory.inverse @ gradient, memory)
+    (theta, _, _, _, memory), losses = jax.lax.scan(step, start, None, length=steps)
     return theta, memory, losses
 
 
-def _direction(memory, gradient):
-    """Return -H g; before the first update, steepest descent of at most unit length."""
-    length = jnp.where(memory.fresh, jnp.maximum(jnp.linalg.norm(gradient), 1.0), 1.0)
-    return -(memory.inverse @ gradient) / length
+class _Change(NamedTuple):
+    """A move s, the change y of the gradient along it, and s'B s with B the inverse of H."""
+
+    s: jax.Array
+    y: jax.Array
+    quadratic: jax.Array
 
 
-def _update(memory, s, y, sBs):
-    """Return the memory after a move s with gradient change y, forgotten where the search failed."""
+def _update(memory, change, before, gradient):
+    """Return the memory after a change, forgotten where the search failed, and H g; `before` was H g.
+
+    H is read twice and written once: its size is what an iteration costs.
+    """
+    s, y, sBs = change
     ys, yy = y @ s, y @ y
     usable = (ys > 1e-30) & (sBs > 0)
     ys, yy = jnp.where(usable, ys, 1.0), jnp.where(usable, yy, 1.0)
-    H = jnp.where(memory.fresh, memory.inverse * (ys / yy), memory.inverse)
-    Hy = H @ y
+    scale = jnp.where(memory.fresh, ys / yy, 1.0)
+    Hg = scale * (memory.inverse @ gradient)
+    Hy = Hg - scale * before
     yHy = jnp.where(usable, y @ Hy, 1.0)
     b = jnp.where(memory.fresh, yy * (s @ s) / ys**2, sBs / ys)
     phi, tau = _coefficients(jnp.where(usable, b, 1.0), yHy / ys, s.size)
-    v = s / ys - Hy / yHy
-    # Three rank-one corrections as one product of thin matrices: one pass over H.
-    left = jnp.stack([Hy, v, s], axis=1) * jnp.stack([-1.0 / (tau * yHy), phi * yHy / tau, 1.0 / ys])
-    updated = H / tau + left @ jnp.stack([Hy, v, s])
+    corrections = [(-1.0 / (tau * yHy), Hy), (phi * yHy / tau, s / ys - Hy / yHy), (1.0 / ys, s)]
+    H, natural = memory.inverse * (scale / tau), Hg / tau
+    for weight, v in corrections:
+        H, natural = H + (weight * v)[:, None] * v, natural + weight * (v @ gradient) * v
     identity = jnp.eye(s.size, dtype=s.dtype)
-    return BroydenMemory(jnp.where(usable, updated, identity), ~usable)
+    memory = BroydenMemory(jnp.where(usable, H, identity), ~usable)
+    return memory, jnp.where(usable, natural, gradient)
 
 
 def _coefficients(b, h, size):
