@@ -81,7 +81,7 @@ def forecast(
         The width that a linear view of the model says no amount of data goes below; where some futures
         never meet the target, what these level off at counts instead.
     """
-    needed = first_crossings(futures.widths, futures.grid, aim.target)
+    needed = np.ceil(first_crossings(futures.widths, futures.grid, aim.target) - 1e-9)
     planned = quantiles_of(needed, (aim.assurance,))[aim.assurance]
     reached = math.isfinite(planned)
     floor = _levelled(futures, aim.target, floor)

@@ -114,7 +114,8 @@ def precision(
     Requirement
         ``bound`` and ``floor`` are the sd today and the one that no number of measurements goes below;
         ``where`` holds each condition's count, cost and share of the reduction at the number, and what one
-        measurement there adds; ``worth`` holds each parameter's ceiling.
+        measurement there adds; ``worth`` holds each parameter's ceiling; ``forecast["order"]`` the index of
+        the condition that each measurement of the plan takes.
 
     Raises
     ------
@@ -143,8 +144,8 @@ def precision(
     aim = Aim(question, "posterior sd of the quantity", float(np.std(values, ddof=1)), target, assurance)
     measurement = Measurement(observe, _noise(noise), layout)
     if regime is not None and direct is not None:
-        found = reveal(measurement, rows, _conditions(direct, None)[0], target / aim.present)
-        regime = replace(regime, reveal=found.sentence())
+        found = reveal(measurement, rows, values, _conditions(direct, None)[0], target)
+        regime = replace(regime, direct=found)
     if aim.present <= target:
         return placed(met(aim, ASSUMPTIONS[:1], checks), regime)
     rule = _rule(allocation)
@@ -165,6 +166,7 @@ def precision(
     causes = floor_causes(view.screen, view.local, layout.names) if need.verdict == "FLOOR" else ()
     need = replace(
         need,
+        forecast=need.forecast.assign(order=("measurement", plan.order)),
         where=table(view.local, plan, labels, planning_size(need, max_n), groups or {}),
         worth=ceilings(rows, values, layout.names),
         assumptions=(*causes, *need.assumptions),

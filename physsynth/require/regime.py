@@ -36,18 +36,43 @@ class Axis:
 
 
 @dataclass(frozen=True)
+class Direct:
+    """Direct measurements at one condition.
+
+    Parameters
+    ----------
+    condition : str
+    number : int
+        How many.
+    error : float
+        The error of the response that they find out four times in five.
+    """
+
+    condition: str
+    number: int
+    error: float
+
+    def sentence(self) -> str:
+        """Say what to measure."""
+        return (
+            f"{self.number} direct measurements at condition {self.condition} would reveal, "
+            f"four times in five, a model whose response there is off by {self.error:.3g}."
+        )
+
+
+@dataclass(frozen=True)
 class Regime:
     """Whether a quantity lies inside the measured range, axis by axis.
 
     Parameters
     ----------
     axes : tuple of Axis
-    reveal : str
+    direct : Direct or None
         Which direct measurements would reveal an error of the model where nothing was measured.
     """
 
     axes: tuple[Axis, ...]
-    reveal: str = ""
+    direct: Direct | None = None
 
     @classmethod
     def of(
@@ -90,6 +115,11 @@ class Regime:
     def extrapolates(self) -> bool:
         """Whether most of what is asked lies where nothing was measured."""
         return self.outside > MOST_OUTSIDE
+
+    @property
+    def reveal(self) -> str:
+        """The direct measurements in words; empty where none were asked for."""
+        return "" if self.direct is None else self.direct.sentence()
 
     def sentences(self) -> list[str]:
         """Say of each axis whether the quantity lies inside."""

@@ -1,18 +1,19 @@
 """Which direct measurements would reveal an error of the model where nothing was measured, and how many.
 
-The mean of k direct measurements at a condition c scatters by sqrt(s^2 / k + t_c^2) about what the model
-predicts, with s the noise and t_c the model's own sd of the response once the quantity meets its target. At
+Of the conditions at which the quantity's own regime could be measured, the one is taken whose response r goes
+with the quantity q most closely over the posterior. A quantity known within its target sd t then pins down
+that response within
 
-    k = s^2 / t_c^2
+    t_r = t |cov(r, q)| / var(q).
 
-the two are equally precise, and a model off by 4 t_c is found out by a two-sided test at 5 % with a chance
-of 80 %: (1.96 + 0.84) sqrt(2) = 3.96.
+The mean of k direct measurements with noise s scatters by sqrt(s^2 / k + t_r^2) about what the model
+predicts; at k = s^2 / t_r^2 the two are equally precise, and a model off by 4 t_r is found out by a two-sided
+test at 5 % with a chance of 80 %: (1.96 + 0.84) sqrt(2) = 3.96.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
@@ -20,60 +21,42 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from physsynth.require.measurement import Measurement, tabulate
+from physsynth.require.regime import Direct
 
 FOUND_OUT = (1.959964 + 0.841621) * math.sqrt(2)
-
-
-@dataclass(frozen=True)
-class Direct:
-    """Direct measurements at one condition.
-
-    Parameters
-    ----------
-    condition : str
-    number : int
-        How many.
-    error : float
-        The error of the response that they find out four times in five.
-    """
-
-    condition: str
-    number: int
-    error: float
-
-    def sentence(self) -> str:
-        """Say what to measure."""
-        return (
-            f"{self.number} direct measurements at condition {self.condition} would reveal, "
-            f"four times in five, a model whose response there is off by {self.error:.3g}."
-        )
 
 
 def reveal(
     measurement: Measurement,
     rows: Float[np.ndarray, "draw d"],
+    values: Float[np.ndarray, " draw"],
     conditions: Float[Array, "condition ..."],
-    shrinkage: float,
+    target: float,
 ) -> Direct:
-    """Return the direct measurements that take the fewest.
+    """Return the direct measurements that test the model where the quantity lies.
 
     Parameters
     ----------
     measurement : Measurement
     rows : array (draw, d)
         Posterior draws.
+    values : array (draw,)
+        The quantity at each.
     conditions : array (C, ...)
         Where the quantity's own regime could be measured.
-    shrinkage : float
-        Target over present sd of the quantity.
+    target : float
+        Wanted sd of the quantity.
     """
-    some = jnp.asarray(rows[:: max(len(rows) // 1000, 1)])
-    known = np.asarray(tabulate(measurement, some, conditions)).std(axis=0, ddof=1) * min(shrinkage, 1.0)
-    scatter = np.array([_scatter(measurement, some, condition) for condition in conditions])
-    number = np.ceil((scatter / np.maximum(known, 1e-300)) ** 2)
-    best = int(np.argmin(number))
-    label = str(np.asarray(conditions[best]).tolist())
-    return Direct(label, max(int(number[best]), 1), float(FOUND_OUT * known[best]))
+    step = max(len(rows) // 1000, 1)
+    some, quantity = jnp.asarray(rows[::step]), values[::step] - values[::step].mean()
+    responses = np.asarray(tabulate(measurement, some, conditions), float)
+    centred = responses - responses.mean(axis=0)
+    together = np.abs(centred.T @ quantity) / np.sum(quantity**2)
+    closeness = together * quantity.std() / np.maximum(centred.std(axis=0), 1e-300)
+    best = int(np.argmax(closeness))
+    known = max(target * float(together[best]), 1e-300)
+    number = math.ceil((_scatter(measurement, some, conditions[best]) / known) ** 2 * (1 - 1e-9))
+    return Direct(str(np.asarray(conditions[best]).tolist()), max(number, 1), FOUND_OUT * known)
 
 
 def _scatter(measurement, rows, condition):

@@ -26,7 +26,7 @@ def test_subsamples_of_one_pilot_are_covered_honestly():
     """A power law, pilot 120, truth 345: 90 % intervals cover at least 85 %, within a factor of 4."""
     rng, target = np.random.default_rng(0), 0.5 / math.sqrt(TRUTH)
     quantiles = [
-        learning_curve(SIZES, nearest_distances(rng), target, pilot=PILOT).quantiles for _ in range(100)
+        learning_curve(SIZES, nearest_distances(rng), target, pilot=PILOT).quantiles for _ in range(60)
     ]
     assert np.mean([q[0.05] <= TRUTH <= q[0.95] for q in quantiles]) >= 0.85
     assert np.median([q[0.95] / q[0.05] for q in quantiles]) < 4
@@ -41,10 +41,10 @@ def power_law(rng, floor, exponent, scatter, sizes=SIZES):
 def test_independent_scores_are_covered(floor, exponent):
     rng, target = np.random.default_rng(1), floor + 3 * TRUTH**-exponent
     inside = 0
-    for _ in range(100):
+    for _ in range(60):
         q = learning_curve(SIZES, power_law(rng, floor, exponent, 0.04), target).quantiles
         inside += q[0.05] <= TRUTH <= q[0.95]
-    assert inside / 100 >= 0.9 - 3 * math.sqrt(0.09 / 100)
+    assert inside / 60 >= 0.9 - 3 * math.sqrt(0.09 / 60)
 
 
 def test_an_asymptote_above_the_target_is_a_floor():

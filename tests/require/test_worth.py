@@ -8,8 +8,8 @@ import pytest
 from physsynth.core.errors import ParameterError, UnknownNameError
 from physsynth.require import Trained, worth
 
-REPLICATIONS = 200
-# Three binomial standard errors of a nominal 0.90 over 200 replications.
+REPLICATIONS = 100
+# Three binomial standard errors of a nominal 0.90 over 100 replications.
 BAND = 3 * math.sqrt(0.9 * 0.1 / REPLICATIONS)
 
 
@@ -53,10 +53,10 @@ def test_any_smooth_statistic():
     rng = np.random.default_rng(2)
     synthetic = rng.normal(0.0, math.sqrt(1.2), 10_000)
     inside = 0
-    for _ in range(40):
+    for _ in range(20):
         q = worth(rng.normal(size=1000), synthetic, np.var).quantiles
         inside += q[0.05] <= 2 / (0.04 + 2 * 1.44 / 10_000) <= q[0.95]
-    assert inside / 40 >= 0.9 - 3 * math.sqrt(0.09 / 40)
+    assert inside / 20 >= 0.9 - 3 * math.sqrt(0.09 / 20)
 
 
 PREDICTORS = 5
