@@ -45,10 +45,10 @@ MODES = {
     "helped most.",
     "way to fail": "The simulator tells apart the ways in which its limit state can be reached.",
 }
-PERCENTILE = (
-    "The percentile says how many ordinary scenarios are less likely than the likeliest one found of that "
-    "mode, the reliability index how many standard deviations its most probable scenario lies from the "
-    "median of all inputs together."
+PERCENTILE = "The percentile says how many ordinary scenarios are less likely than that mode's likeliest one."
+INDEX = (
+    "The reliability index is the distance of the mode's most probable scenario from the median of all "
+    "inputs together, in standard deviations."
 )
 
 
@@ -88,7 +88,8 @@ def _headline(job, rare, need):
     lead = f"The probability that {event} is {percent(rare['probability'])}"
     span = rare["posterior"]
     if span is None:
-        return lead + "."
+        low, high = map(percent, rare["monte_carlo_interval_95"])
+        return f"{lead} ({low} to {high} with 95 % confidence)."
     ends = span["with_monte_carlo_error"]
     low, high = percent(ends["q05"]), percent(ends["q95"])
     known = f"{lead}; what is not known of the population leaves {low} to {high} open"
@@ -256,19 +257,20 @@ def _modes(job) -> Iterator[Section]:
         return
     spec = figures.bars([m["name"] for m in modes], [m["share"] for m in modes], colours=figures.MODE_COLOURS)
     meaning = job.summary("rare")["mode_meaning"]
+    indexed = any(m["reliability_index"] is not None for m in modes)
     rows = [
         [
             m["name"],
             Quantity(m["share"], form=percent),
             m["scenarios"],
             Quantity(m["plausibility_percent"] / 100, form=percent),
-            m["reliability_index"],
+            *([m["reliability_index"]] if indexed else []),
         ]
         for m in modes
     ]
-    columns = [meaning, "share", "scenarios", "percentile", "reliability index"]
+    columns = [meaning, "share", "scenarios", "percentile", *(["reliability index"] if indexed else [])]
     figure = Figure("modes", f"Share of each {meaning}.", spec, "Bars of the share of each failure mode.")
-    text = Text([f"{MODES[meaning]} {PERCENTILE}"])
+    text = Text([f"{MODES[meaning]} {PERCENTILE} {INDEX if indexed else ''}".strip()])
     yield Section("Failure modes", "Why the rare scenarios fail.", [text, figure, Table(columns, rows)])
 
 

@@ -107,7 +107,10 @@ class ScenarioTable(Table):
 
 
 class RareTable(BaseModel):
-    """[rare]: the failure, and how precisely its probability is wanted. Other keys set the limit state."""
+    """[rare]: the failure, and how precisely its probability is wanted. Other keys set the limit state.
+
+    `records` is the number of equal-weight failing records written beside the weighted scenarios.
+    """
 
     model_config = ConfigDict(extra="allow", frozen=True)
     limit_state: str

@@ -34,7 +34,13 @@ def result(tmp_path_factory):
 def test_it_ends_in_a_release_that_verifies(result):
     out, files, _ = result
     assert verify(out / "release").passed
-    assert set(files) == {"rare_scenarios", "ordinary_scenarios", "probability", "failing_records"}
+    assert set(files) == {
+        "rare_scenarios",
+        "ordinary_scenarios",
+        "probability",
+        "failing_records",
+        "design_points",
+    }
 
 
 def test_the_two_sides_share_the_probability(result):

@@ -174,7 +174,7 @@ class Result:
         carried = [_carry(sampler, replicate, posterior, size) for replicate in replicates]
         per_draw = np.stack([part.probabilities for part in carried])
         scenarios = _scenarios(sampler, replicates, [part.weights for part in carried], posterior)
-        designs = _design_points(sampler, replicates, scenarios)
+        designs = _design_points(sampler, replicates, scenarios) if posterior is None else xr.Dataset()
         records = _records(sampler, scenarios)
         summary = _summary(sampler, replicates, carried, per_draw, scenarios)
         summary["modes"] = _modes(scenarios, designs)
@@ -228,37 +228,24 @@ def _scenarios(sampler, replicates, weights, posterior) -> xr.Dataset:
     index = np.array([names.index(name) for name in mode], np.int8)
     density = log_predictive(sampler.problem, sampler.sim, values, posterior)
     limit = sampler.problem.sim.limit_states[sampler.job.study.tables.rare.limit_state]
-    return runs.assign(
-        limit_state=(
-            "scenario",
-            g,
-            {"units": limit.unit, "long_name": "limit state g, failure where g <= 0"},
-        ),
-        weight=(
-            "scenario",
-            weight,
-            {"units": "1", "long_name": "share of the failure probability; they sum to it"},
-        ),
-        mode=("scenario", index, flags(names, sampler.ways.meaning)),
-        log_density=(
-            "scenario",
-            density,
-            {"units": "1", "long_name": "log predictive density of the parameters"},
-        ),
-        plausibility=(
-            "scenario",
+    replicate = np.repeat(np.arange(len(sizes)), sizes).astype(np.int16)
+    columns = {
+        "limit_state": (g, limit.unit, "limit state g, failure where g <= 0"),
+        "weight": (weight, "1", "share of the failure probability; they sum to it"),
+        "log_density": (density, "1", "log predictive density of the parameters"),
+        "plausibility": (
             _percentile(sampler, density, posterior),
-            {
-                "units": "percent",
-                "long_name": "share of ordinary scenarios that are less likely than this one",
-            },
+            "percent",
+            "share of ordinary scenarios that are less likely than this one",
         ),
-        replicate=(
-            "scenario",
-            np.repeat(np.arange(len(sizes)), sizes).astype(np.int16),
-            {"units": "1", "long_name": "independent replicate that the scenario comes from"},
-        ),
-    )
+        "replicate": (replicate, "1", "independent replicate that the scenario comes from"),
+    }
+    dressed = {
+        name: ("scenario", value, {"units": unit, "long_name": text})
+        for name, (value, unit, text) in columns.items()
+    }
+    dressed["mode"] = ("scenario", index, flags(names, sampler.ways.meaning))
+    return runs.assign(dressed)
 
 
 def _names(scenarios) -> list[str]:
@@ -266,7 +253,10 @@ def _names(scenarios) -> list[str]:
 
 
 def _design_points(sampler, replicates, scenarios) -> xr.Dataset:
-    """Return the most probable scenario of each mode, of those that any replicate found."""
+    """Return the most probable scenario of each mode, of those that any replicate found.
+
+    Not after a calibration: there the replicates are drawn under a density wider than any draw's.
+    """
     if "mode" not in scenarios:
         return xr.Dataset()
     found = np.concatenate([replicate["design_point"].values for replicate in replicates])
@@ -388,30 +378,29 @@ def _checks(sampler, summary, attrs, carried):
     mean, (low, high) = summary["probability"], summary["monte_carlo_interval_95"]
     cov = (high - low) / 2 / max(mean, 1e-300) / stats.t.ppf(0.975, len(attrs) - 1)
     converged = sum(int(a["converged"]) for a in attrs)
-    least = float(np.quantile(sum(part.ess for part in carried), 0.05))
     rows = [
-        Check(
+        (
             "replicates that converged",
             converged,
             f"= {len(attrs)}",
             converged == len(attrs),
             "raise rare.max_calls",
         ),
-        Check(
+        (
             "coefficient of variation of the probability",
             float(cov),
             f"< {2 * table.target_cov:g}",
             cov < 2 * table.target_cov,
             "raise rare.max_calls or rare.replicates",
         ),
-        Check(
+        (
             "failing scenarios",
             summary["scenarios"],
             f">= {table.scenarios}",
             summary["scenarios"] >= table.scenarios,
             "lower rare.target_cov or raise rare.replicates",
         ),
-        Check(
+        (
             "failed runs",
             summary["failed_runs"],
             "= 0",
@@ -419,14 +408,17 @@ def _checks(sampler, summary, attrs, carried):
             "the probability lies between the two bounds that count them as survivals and as failures",
         ),
     ]
-    if summary["posterior"] is not None:
-        rows.append(
-            Check(
-                "scenarios that carry the probability of 95 % of the posterior draws",
-                least,
-                f"> {LEAST_ESS:g}",
-                least > LEAST_ESS,
-                "raise rare.max_calls or lower rare.target_cov",
-            )
-        )
-    return rows
+    checks = [Check(*row) for row in rows]
+    return checks if summary["posterior"] is None else [*checks, _carrying_check(carried)]
+
+
+def _carrying_check(carried):
+    least = float(np.quantile(sum(part.ess for part in carried), 0.05))
+    name = "scenarios that carry the probability of 95 % of the posterior draws"
+    return Check(
+        name,
+        least,
+        f"> {LEAST_ESS:g}",
+        least > LEAST_ESS,
+        "raise rare.max_calls or lower rare.target_cov",
+    )

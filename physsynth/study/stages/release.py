@@ -79,6 +79,9 @@ def _datasets(job) -> dict[str, xr.Dataset]:
     }
     if job.study.tables.rare.records and "mode" in rare:
         datasets["failing_records"] = job.dataset("rare", "records")
+    designs = job.dataset("rare", "design_points")
+    if "mode" in designs:
+        datasets["design_points"] = designs
     if job.posterior is not None:
         datasets["population"] = _population(job)
     title = _title(job.study)
