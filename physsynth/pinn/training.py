@@ -106,7 +106,8 @@ class Training:
             scales = self._balance(state.weights, data)
             data = {name: replace(batch, scale=scales[name]) for name, batch in data.items()}
         weights, memory, losses = self._minimise[state.stage](state.weights, state.memory, data)
-        history = _extended(state.history, optimiser.steps, losses, self._measure(weights, data))
+        parts = self._measure(weights, data) if len(scales) > 1 else dict.fromkeys(scales, losses[-1])
+        history = _extended(state.history, optimiser.steps, losses, parts)
         stage, age = state.stage, state.age + 1
         if age == self.stages[stage].rounds and stage + 1 < len(self.stages):
             stage, age = stage + 1, 0
