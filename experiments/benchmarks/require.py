@@ -229,6 +229,71 @@ def slope(theta):
     return theta["slope"]
 
 
+# Theophylline: medians of clearance and volume per body weight, their spreads between patients, and how well
+# eleven samples tell one patient's own, all on the log scale (as experiments/theophylline.toml finds them).
+CLEARANCE_VOLUME = np.log([0.040, 0.46])
+BETWEEN, WITHIN = np.array([0.28, 0.14]), np.array([0.08, 0.06])
+# A concentration is toxic where volume^0.4 clearance^0.6 is low: about one patient in fifty.
+EXPOSURE = np.array([0.6, 0.4])
+TOXIC = float(EXPOSURE @ CLEARANCE_VOLUME - 2.05 * np.sqrt(EXPOSURE**2 @ BETWEEN**2))
+
+
+def sampled(psi, key):
+    """Members whose clearance and volume eleven samples tell."""
+    return jnp.diag(jnp.asarray(1 / WITHIN**2))
+
+
+def log_toxic(theta):
+    """The log of the share of patients with a toxic concentration."""
+    centre = theta["location"] @ EXPOSURE
+    spread = jnp.sqrt(jnp.exp(2 * theta["log_spread"]) @ EXPOSURE**2)
+    return jax.scipy.stats.norm.logcdf((TOXIC - centre) / spread)
+
+
+def patients_posterior(seen: np.ndarray, rng: np.random.Generator, draws: int) -> dict[str, np.ndarray]:
+    """Draw from the posterior of means and spreads; a spread seen is that between and within patients.
+
+    The variance seen is scaled inverse chi-squared under the prior 1 / sd, cut where it would leave nothing
+    between patients.
+    """
+    n = len(seen)
+    least = 1.02 * WITHIN**2
+    most = stats.chi2.cdf((n - 1) * seen.var(axis=0, ddof=1) / least, n - 1)
+    total = (n - 1) * seen.var(axis=0, ddof=1) / stats.chi2.ppf(most * rng.random((draws, 2)), n - 1)
+    location = seen.mean(axis=0) + np.sqrt(total / n) * rng.standard_normal((draws, 2))
+    return {"location": location, "log_spread": 0.5 * np.log(total - WITHIN**2)}
+
+
+def theophylline(pilot: int = 12, factor: float = 5.0, max_n: int = 512) -> Case:
+    """Twelve patients, and how many more until the share of toxic concentrations is known within a factor."""
+
+    def run(seed):
+        rng = np.random.default_rng(seed)
+        spread = np.sqrt(BETWEEN**2 + WITHIN**2)
+        seen = CLEARANCE_VOLUME + spread * rng.standard_normal((pilot + max_n, 2))
+        draws = patients_posterior(seen[:pilot], rng, 4000)
+        asked = (draws, sampled, log_toxic, factor, jax.random.key(seed), ASSURANCE)
+        need = population(*asked, max_n=max_n, replicates=FUTURES, evaluations=1000)
+        return need, _collected(seen, pilot, factor, rng)
+
+    return Case(f"population: theophylline, pilot {pilot}", run)
+
+
+def _collected(seen, pilot, factor, rng):
+    """Return how many more patients it took: the first of a fine geometric grid, log-linear between."""
+    sizes = np.unique(np.geomspace(1, len(seen) - pilot, 40).round().astype(int))
+    before, width = 0, math.inf
+    for more in sizes:
+        drawn = patients_posterior(seen[: pilot + more], rng, 8000)
+        centre, spread = drawn["location"] @ EXPOSURE, np.sqrt(np.exp(2 * drawn["log_spread"]) @ EXPOSURE**2)
+        low, high = np.quantile(stats.norm.logcdf((TOXIC - centre) / spread), [0.05, 0.95])
+        if high - low <= math.log(factor):
+            share = (width - math.log(factor)) / (width - high + low) if math.isfinite(width) else 1.0
+            return float(np.ceil(before + share * (more - before)))
+        before, width = more, high - low
+    return math.inf
+
+
 DUFFING_TARGET = 0.008
 TAIL_SPREAD = math.sqrt(1 + 1.96**2 / 2)
 CASES = [
@@ -238,6 +303,7 @@ CASES = [
     Case("precision: Duffing oscillator", lambda seed: duffing.replication(seed, DUFFING_TARGET)),
     *(of_population("mean, unknown spread", pilot, 60, mean, mean_width, 1.0) for pilot in (5, 10, 20)),
     of_population("tail, unknown spread", 10, 60, tail, tail_width, TAIL_SPREAD),
+    theophylline(),
 ]
 
 

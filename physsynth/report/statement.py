@@ -9,7 +9,7 @@ from physsynth.report import figures
 from physsynth.report.document import Block, Document, Fact, Facts, Figure, Section, Table, Text, Verdict
 from physsynth.report.numbers import significant
 
-LEADING = ("claim", "quantity", "target", "number", "floor", "stopping_rule")
+LEADING = ("claim", "quantity", "target", "number", "measure", "floor", "stopping_rule")
 
 
 def statement_page(statement: Mapping[str, Any], meta: Mapping[str, Any] | None = None) -> Document:

@@ -68,6 +68,7 @@ def compose(
         "data_in_hand": dict(data) or {"data": "not stated"},
         "verdict": f"{requirement.verdict}: {meaning}.",
         "number": _number(requirement),
+        "measure": _measure(requirement),
         "where": rows(requirement.where, "condition"),
         "worth": rows(requirement.worth, "parameter"),
         "credit": _credit(requirement),
@@ -106,6 +107,21 @@ def _number(requirement):
     if requirement.number is None:
         lead = f"No number of {question.counted} within reach can be planned with"
     return f"{lead}{_interval(requirement)}."
+
+
+def _measure(requirement):
+    """Say where the number is measured, or which way of measuring it takes fewest."""
+    where, counted = requirement.where, requirement.question.counted
+    if "count" in where:
+        table = where.sel(condition=where["count"].values > 0)
+        counts = zip(table["condition"].values, table["count"].values, strict=True)
+        taken = [f"{n:g} at {place}" for place, n in counts]
+        return f"{', '.join(taken)}." if taken else "Nowhere."
+    if "compared_at" not in where.attrs or not np.isfinite(where["equivalent"].values).any():
+        return "Not assessed."
+    best = where.isel(condition=int(np.nanargmin(where["equivalent"].values)))
+    fewest, planned = number_text(float(best["equivalent"])), number_text(where.attrs["compared_at"])
+    return f"Best {best['condition'].item()}: {fewest} {counted} then do as much as {planned} as planned."
 
 
 def _interval(requirement):

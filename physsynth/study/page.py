@@ -156,7 +156,7 @@ def _requirement(job) -> Iterator[Section]:
     statement = need["statement"]
     rows = [
         Fact(name.replace("_", " "), statement[name])
-        for name in ("claim", "target", "verdict", "number", "floor")
+        for name in ("claim", "target", "verdict", "number", "measure", "floor")
     ]
     rows += [Fact(name, text) for name, text in statement["context_of_use"].items()]
     rows += [Fact(f"data in hand: {name}", text) for name, text in statement["data_in_hand"].items()]

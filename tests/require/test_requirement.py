@@ -8,7 +8,8 @@ import pytest
 import xarray as xr
 
 from physsynth.core.errors import ParameterError
-from physsynth.require import Check, Question, Requirement
+from physsynth.report import render, statement_page
+from physsynth.require import Check, Question, Requirement, Round
 from physsynth.require.requirement import quantiles_of
 
 ASKED = Question("p is known", "p", "factor 3", "patients")
@@ -56,3 +57,31 @@ def test_quantiles_of_a_known_sample():
 def test_unknown_verdict():
     with pytest.raises(ParameterError, match="FORECAST or MET"):
         Requirement("MAYBE", None, ASKED, {})
+
+
+def test_statement_says_where_to_measure():
+    assert unreachable().statement()["measure"] == "Not assessed."
+    where = unreachable().where.assign(count=("condition", [12.0, 0.0]))
+    counted = Requirement("FORECAST", 12, ASKED, {}, where=where)
+    assert counted.statement()["measure"] == "12 at early."
+    ways = xr.Dataset({"equivalent": ("condition", [50.0, 30.0])}, {"condition": ["as planned", "late"]})
+    better = Requirement("FORECAST", 50, ASKED, {}, where=ways.assign_attrs(compared_at=50.0))
+    assert better.statement()["measure"] == "Best late: 30 patients then do as much as 50 as planned."
+
+
+def test_record_and_fan_are_in_the_statement():
+    forecast = xr.Dataset(
+        {"width": (("replicate", "n"), [[2.0, 1.0], [1.0, np.nan]], {"long_name": "sd; NaN once met"})},
+        {"n": [1, 2]},
+        {"target": 1.0, "present": 3.0, "scale": "linear"},
+    )
+    need = Requirement("FORECAST", 2, ASKED, {0.05: 1.0, 0.95: 2.0}, forecast=forecast, floor=0.5)
+    record = [Round.of("first", need, 2.0), Round.of("second", need)]
+    statement = json.loads(json.dumps(need.statement(earlier=record), allow_nan=False))
+    assert [row["inside"] for row in statement["earlier_forecasts"]] == [True, None]
+    fan = statement["figures"]["fan"]
+    assert (fan["n"], fan["quantiles"]["0.95"], fan["width"]) == ([1, 2], [2.0, 1.0], "sd")
+    assert len(statement["figures"]["forecast_against_actual"]) == 1
+    page = statement_page(statement)
+    assert [figure.id for figure in page.figures] == ["fan", "record"]
+    assert "stated" in render(page)
