@@ -45,16 +45,23 @@ class Run:
 def main() -> None:
     """Run the table that the arguments ask for and write it as JSON."""
     options = arguments()
-    rows = []
+    rows, earlier = [], measured_earlier(options)
     print(HEADER, flush=True)
     for name in options.problems or PROBLEMS:
-        row = measure(PROBLEMS[name], options)
+        row = earlier.get(name, {}) | measure(PROBLEMS[name], options)
         rows.append(row)
-        print(line(row), flush=True)
+        if options.seeds:
+            print(line(row), flush=True)
         for peer, numbers in row.get("peers", {}).items():
             print(peer_line(peer, numbers), flush=True)
         write(rows, options)
     print(json.dumps(pool(rows), indent=1))
+
+
+def measured_earlier(options: argparse.Namespace) -> dict[str, dict]:
+    """Return the rows of the same table, so that peers and we can be measured one after the other."""
+    path = RESULTS / f"{options.out}.json"
+    return {row["problem"]: row for row in json.loads(path.read_text())["problems"]} if path.exists() else {}
 
 
 def write(rows: list[dict], options: argparse.Namespace) -> None:
@@ -69,7 +76,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--seeds", type=int, default=50)
+    parser.add_argument("--seeds", type=int, default=50, help="0 to measure the peers only, ours being there")
     parser.add_argument("--problems", nargs="*", choices=list(PROBLEMS), metavar="NAME")
     parser.add_argument("--method", default="auto", choices=list(ps.rare.METHODS))
     parser.add_argument("--target-cov", type=float, default=0.05)
@@ -89,14 +96,16 @@ def arguments() -> argparse.Namespace:
 
 def measure(problem: Problem, options: argparse.Namespace) -> dict:
     """Return one problem's row of the table."""
-    start = time.perf_counter()
+    start, row = time.perf_counter(), {}
     g, space = limit_state(problem, options.rotate), ps.ParameterSpace.standard_normal(problem.dimension)
-    runs = [one(g, space, seed, options) for seed in range(options.seeds)]
-    row = {**summary(problem, runs), "seconds": time.perf_counter() - start}
+    if options.seeds:
+        runs = [one(g, space, seed, options) for seed in range(options.seeds)]
+        row = summary(problem, runs) | {"seconds": time.perf_counter() - start, "seeds": options.seeds}
     if options.peers:
         from rare_peers import peers
 
         row["peers"] = peers(g, problem.dimension, problem.probability, options.peers)
+        row["peer_seeds"] = options.peers
     return row
 
 

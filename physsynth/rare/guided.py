@@ -83,7 +83,8 @@ class Guided:
         for _ in range(self.pilots):
             trust = trust.learnt(*self._sample(drawn, trust, evaluator, rng, self.pilot).pairs)
             mixture = drawn.refitted(plan.planes.joined(trust.missed), trust, rng)
-            draws = drawn.wanted(trust, mixture, CHEAP * target_cov, self.guide.remaining)
+            draws = drawn.wanted(trust, mixture, CHEAP * target_cov)
+            draws = int(min(max(draws, plan.wanted(CHEAP * target_cov)), MOST_DRAWS, self.guide.remaining))
             drawn = _Drawn.of(mixture, self.guide, rng, draws)
         if drawn.foreseen(trust, self.wary) > self.most * target_cov**2:
             return self.otherwise.run(evaluator, rng, target_cov)
@@ -172,11 +173,11 @@ class _Drawn:
         fails = rng.random(len(self.g)) < trust.failure(self.u, self.g)
         return fit_mixture(planes, self.u[fails], self.weight[fails])
 
-    def wanted(self, trust: _Trust, mixture: Mixture, cov: float, most: int) -> int:
+    def wanted(self, trust: _Trust, mixture: Mixture, cov: float) -> float:
         """Return the draws of a mixture for which the first phase's own share of the cov is the one given."""
         fails = self.weight * trust.failure(self.u, self.g)
         variance = float(fails @ _weight(mixture, self.u) * len(self.g) / fails.sum() ** 2 - 1.0)
-        return int(np.clip(1.3 * variance / cov**2, LEAST_DRAWS, max(LEAST_DRAWS, min(MOST_DRAWS, most))))
+        return max(LEAST_DRAWS, 1.3 * variance / cov**2)
 
     def foreseen(self, trust: _Trust, wary: float) -> float:
         """Return the squared cov of one pick that the belief foresees."""
