@@ -43,7 +43,9 @@ class Checkpoint:
             for i, leaf in enumerate(leaves)
         }
         kept = {"run": self._run(), "stage": state.stage, "age": state.age, "history": state.history}
-        files.write(self.path, xr.Dataset(arrays, attrs={"state": json.dumps(kept)}))
+        # As bytes: an attribute of an HDF5 file ends at 64 KiB.
+        arrays["state"] = (["byte"], np.frombuffer(json.dumps(kept).encode(), np.uint8))
+        files.write(self.path, xr.Dataset(arrays))
         self._written = time.monotonic()
 
     def restore(self) -> State:
@@ -58,7 +60,7 @@ class Checkpoint:
         if self.path is None or not self.path.exists():
             return state
         data = files.read(self.path)
-        kept = json.loads(data.attrs["state"])
+        kept = json.loads(data["state"].values.tobytes())
         if kept["run"] != self._run():
             raise ParameterError(
                 "a checkpoint of another run",
