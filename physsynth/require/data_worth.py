@@ -3,8 +3,9 @@
 The ceiling of a parameter is the share of the quantity's variance that its perfect knowledge would remove on
 average, Var(E[q | theta_i]) / Var(q), from the draws alone: by bins of equal count along theta_i.
 
-Source: Kashyap (2016), Groundwater 54, 3 and White, Fienen and Doherty (2016), Environ. Model. Softw. 85, 217
-(data worth by its usual names); Sobol' (2001), Math. Comput. Simul. 55, 271 (first-order index).
+Source: White, Fienen and Doherty (2016), Environ. Model. Softw. 85, 217 (data worth by its usual names);
+Lindley (1956), Ann. Math. Stat. 27, 986 (information gain); Sobol' (2001), Math. Comput. Simul. 55, 271
+(first-order index).
 """
 
 from __future__ import annotations
@@ -52,6 +53,7 @@ def table(
             "share": shares[places].sum(),
             "added": 1 - float(local.variance(information[places].sum(0))) / before,
             "added_per_cost": 0.0,
+            "information": _information_gain(information[places].sum(0)),
             "next": 1 - float(local.variance(planned + information[places].sum(0))) / left,
             "left_out": float(local.variance(planned - _sum(count, information, places))) / left - 1,
         }
@@ -85,6 +87,11 @@ def _sum(count, information, places):
     return np.einsum("c,cmij->mij", count[places], information[places])
 
 
+def _information_gain(matrices):
+    """Return half the log determinant of 1 + W, averaged over the draws; exact where all is normal."""
+    return float(np.mean(0.5 * np.linalg.slogdet(np.eye(matrices.shape[-1]) + matrices)[1]))
+
+
 def _texts(n):
     return {
         "count": f"measurements at this condition among {n}",
@@ -92,6 +99,7 @@ def _texts(n):
         "share": "share of the reduction in variance that comes with them",
         "added": "share of the present variance that one measurement here removes",
         "added_per_cost": "the same per cost",
+        "information": "expected information gain of one measurement here, in nats",
         "next": f"share of the variance after {n} that one more here removes",
         "left_out": f"by how much the variance after {n} rises where these are left out",
     }

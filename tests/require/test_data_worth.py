@@ -43,6 +43,8 @@ def test_added_measurements_and_their_price():
     table = need.where
     np.testing.assert_allclose(table["added"], [0.0, 0.25, 2 / 3], atol=1e-9)
     np.testing.assert_allclose(table["added_per_cost"], [0.0, 0.25, 1 / 6], atol=1e-9)
+    # linear-Gaussian information gain: half the log of 1 + (1 + x^2)
+    np.testing.assert_allclose(table["information"], 0.5 * np.log([3.0, 2.0, 3.0]), rtol=1e-9)
     assert table["left_out"].max() > 0
     assert table["next"].min() >= 0
 

@@ -89,6 +89,15 @@ def test_uniform_prior_needs_one_trial_less():
     assert demonstration(0.01, 0.95, belief=Prior(1.0, 1.0)).number == 298
 
 
+def test_effective_sample_size_of_a_prior():
+    """Beta(1 + k, 1 + n - k) is worth k failures in n trials on top of Beta(1, 1); so with Gamma."""
+    for k, n in [(0, 50), (3, 40)]:
+        informed = demonstration(1e-3, 0.95, belief=Prior(1.0 + k, 1.0 + n - k))
+        assert informed.bound == demonstration(1e-3, 0.95, k, n, belief=Prior(1.0, 1.0)).bound
+        informed = demonstration(1e-3, 0.95, belief=Prior(1.0 + k, 7.0 + n), model="poisson")
+        assert informed.bound == demonstration(1e-3, 0.95, k, n, None, None, Prior(1.0, 7.0), "poisson").bound
+
+
 def test_statement_names_claim_and_number():
     statement = demonstration(1.09e-8, 0.95, model="poisson", unit="miles").statement(data={"source": "none"})
     assert statement["number"] == "274,837,823 more miles."
