@@ -14,7 +14,7 @@ Structural Safety 23 (half-spaces at design points).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 
 import numpy as np
@@ -106,12 +106,11 @@ class Importance:
         wanted = plan.wanted(target_cov)
         n = max(wanted, self.least, min(evaluator.cost, self.generosity * wanted))
         n = int(min(n, evaluator.remaining))
-        u, g, log_ratio = _draw(plan.mixture, evaluator, rng, n)
-        while (missing := _missing(g, log_ratio, plan.fitted_variance, target_cov)) and evaluator.remaining:
-            more = _draw(plan.mixture, evaluator, rng, min(missing, evaluator.remaining))
-            u, g, log_ratio = (np.concatenate(pair) for pair in zip((u, g, log_ratio), more, strict=True))
-        weight = np.exp(-log_ratio) / max(len(g), 1)
-        spread = Weighted.of(np.where(g <= 0, np.exp(-log_ratio), 0.0)).at_least(plan.fitted_variance)
+        drawn = _Drawn.of(plan.mixture, evaluator, rng, n)
+        while missing := min(drawn.missing(plan.fitted_variance, target_cov), evaluator.remaining):
+            drawn = drawn.joined(_Drawn.of(plan.mixture, evaluator, rng, missing))
+        u, g, spread = drawn.u, drawn.g, drawn.spread(plan.fitted_variance)
+        weight = np.exp(-drawn.log_ratio) / max(len(g), 1)
         warnings = plan.doubts(len(g), target_cov)
         return weighted_estimate(u, g, weight, spread, target_cov, warnings, plan.planes.points)
 
@@ -195,8 +194,8 @@ class Plan:
     def drawn(self, evaluator: Evaluator, rng: np.random.Generator, n: int) -> Plan:
         """Return the plan after one more round of `n` draws, refitted."""
         assert self.mixture is not None
-        u, g, _ = _draw(self.mixture, evaluator, rng, n)
-        history, fails = (*self.history, (self.mixture, n)), u[g <= 0]
+        drawn = _Drawn.of(self.mixture, evaluator, rng, n)
+        history, fails = (*self.history, (self.mixture, n)), drawn.u[drawn.g <= 0]
         old = np.logaddexp(self.log_drawn, np.log(n) + self.mixture.log_ratio(self.u))
         log_drawn = np.concatenate([old, _balance(history, fails)])
         return replace(
@@ -267,9 +266,35 @@ class Plan:
         return diverse(seen[heavy[cover[heavy] > UNCOVERED][:200]], most)
 
 
-def _draw(mixture, evaluator, rng, n):
-    u = mixture.sample(rng, n)
-    return u, evaluator.values(u), mixture.log_ratio(u)
+@dataclass(frozen=True)
+class _Drawn:
+    """Draws of a mixture: points, g, log q / phi, and which component made each."""
+
+    u: np.ndarray
+    g: np.ndarray
+    log_ratio: np.ndarray
+    stratum: np.ndarray
+
+    @classmethod
+    def of(cls, mixture: Mixture, evaluator: Evaluator, rng: np.random.Generator, n: int) -> _Drawn:
+        u, stratum = mixture.strata(rng, n)
+        return cls(u, evaluator.values(u), mixture.log_ratio(u), stratum)
+
+    def joined(self, other: _Drawn) -> _Drawn:
+        """Return both as one sample."""
+        return _Drawn(*(np.concatenate([getattr(d, f.name) for d in (self, other)]) for f in fields(self)))
+
+    def spread(self, variance: float) -> Weighted:
+        """Return the uncertainty of the mean weight, not below a variance foreseen for one draw."""
+        weight = np.where(self.g <= 0, np.exp(-self.log_ratio), 0.0)
+        return Weighted.of(weight, self.stratum).at_least(variance)
+
+    def missing(self, variance: float, target_cov: float) -> int:
+        """Return the draws still wanted, at most twice as many again."""
+        n, cov = len(self.g), self.spread(variance).cov
+        if cov <= target_cov:
+            return 0
+        return int(min(2 * n, max(100, 1.1 * n * (cov / target_cov) ** 2 - n))) if np.isfinite(cov) else n
 
 
 def _balance(history, u):
@@ -277,15 +302,6 @@ def _balance(history, u):
     return np.asarray(
         logsumexp(np.stack([np.log(n) + mixture.log_ratio(u) for mixture, n in history]), axis=0)
     )
-
-
-def _missing(g, log_ratio, variance, target_cov):
-    """Return the draws still wanted after a sample, at most twice as many again."""
-    cov = Weighted.of(np.where(g <= 0, np.exp(-log_ratio), 0.0)).at_least(variance).cov
-    if cov <= target_cov:
-        return 0
-    n = len(g)
-    return int(min(2 * n, max(100, 1.1 * n * (cov / target_cov) ** 2 - n))) if np.isfinite(cov) else n
 
 
 def _nothing(evaluator):

@@ -8,6 +8,8 @@ from typing import Protocol
 import numpy as np
 from scipy import stats
 
+FEW = 8
+
 
 class Spread(Protocol):
     """The uncertainty of an estimated probability."""
@@ -63,13 +65,19 @@ class Weighted:
     draws: int
 
     @classmethod
-    def of(cls, weight: np.ndarray) -> Weighted:
-        """Return the spread of mean(weight), weight (n,) being 0 where nothing failed."""
+    def of(cls, weight: np.ndarray, stratum: np.ndarray | None = None) -> Weighted:
+        """Return the spread of mean(weight), weight (n,) being 0 where nothing failed.
+
+        `stratum` (n,) says which component of a mixture made each draw, if every component was drawn
+        in proportion to its share: only the variance within the components is left then.
+        """
         n, total = len(weight), weight.sum()
         if not total > 0:
             return cls(0.0, np.inf, 0.0, n)
         squares = np.sum(weight**2)
         variance = max(squares - total**2 / n, 0.0) / max(n - 1, 1) * n
+        if stratum is not None:
+            variance = min(variance, _within(weight, stratum))
         return cls(float(total / n), float(np.sqrt(variance) / total), float(total**2 / squares), n)
 
     def at_least(self, variance: float) -> Weighted:
@@ -80,6 +88,15 @@ class Weighted:
     def interval(self, level: float) -> tuple[float, float]:
         """Return p exp(-+ t cov), or (0, 1) if nothing failed."""
         return _log_interval(self.probability, self.cov, max(self.effective - 1.0, 1.0), level)
+
+
+def _within(weight, stratum):
+    """Sum over strata of n_k s_k^2 (Cochran 1977, eq. 5.13); one of few draws has the variance of all."""
+    count = np.bincount(stratum)
+    mean = np.bincount(stratum, weight) / np.maximum(count, 1)
+    square = np.bincount(stratum, (weight - mean[stratum]) ** 2)
+    own = square / np.maximum(count - 1, 1)
+    return float(np.sum(count * np.where(count >= FEW, own, np.maximum(own, weight.var()))))
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from scipy.special import logsumexp
 
 from physsynth.rare.components import Component
@@ -23,12 +23,18 @@ class Mixture:
 
     def sample(self, rng: np.random.Generator, n: int) -> Float[np.ndarray, "n d"]:
         """Draw `n` points, each component as often as its share says up to rounding, in random order."""
+        return self.strata(rng, n)[0]
+
+    def strata(
+        self, rng: np.random.Generator, n: int
+    ) -> tuple[Float[np.ndarray, "n d"], Int[np.ndarray, " n"]]:
+        """Draw `n` points as `sample` does; say also which component drew each."""
         edges = np.floor(np.concatenate([[0.0], np.cumsum(self.shares)]) * n + rng.random())
         counts = np.diff(np.clip(edges, 0, n)).astype(int)
         counts[np.argmax(self.shares)] += n - counts.sum()
-        return rng.permutation(
-            np.concatenate([c.sample(rng, m) for c, m in zip(self.components, counts, strict=True)])
-        )
+        u = np.concatenate([c.sample(rng, m) for c, m in zip(self.components, counts, strict=True)])
+        order = rng.permutation(n)
+        return u[order], np.repeat(np.arange(len(counts)), counts)[order]
 
     def log_ratios(self, u: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n k"]:
         """Return log q_k(u) - log phi(u) of each component."""
