@@ -142,7 +142,7 @@ def peer(python: str, precision: str) -> dict:
         np.savez(points, **truth.points, **truth.values)  # type: ignore[arg-type]
         done = subprocess.run(
             [python, str(PEERS), str(points), precision],
-            env={**os.environ, **ONE_THREAD, "DDE_BACKEND": "tensorflow.compat.v1"},
+            env={**os.environ, **ONE_THREAD, "DDE_BACKEND": "tensorflow"},
             capture_output=True,
             text=True,
             check=True,

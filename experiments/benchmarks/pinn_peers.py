@@ -1,6 +1,6 @@
 """DeepXDE's stock Burgers example, measured on the same points; run by a Python that has DeepXDE.
 
-    DDE_BACKEND=tensorflow.compat.v1 python pinn_peers.py points.npz float32
+    DDE_BACKEND=tensorflow python pinn_peers.py points.npz float32
 
 The recipe is that of its documentation: 3 layers of 20, 2,540 points inside, 80 on the boundary, 160 at
 the start, 15,000 steps of Adam at 1e-3, then L-BFGS. Prints one JSON object: CPU seconds and relative L2

@@ -151,7 +151,7 @@ class Ansatz:
             for face in faces:
                 there = {**p, face.coordinate: jnp.full_like(p[face.coordinate], face.position)}
                 share = self._share(face, faces)(p)
-                total = total + share * (evaluate(face.value, p) - lift(there))
+                total = total + share * (evaluate(face.value, there) - lift(there))
             return total
 
         return blended

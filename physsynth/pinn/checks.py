@@ -2,6 +2,7 @@
 
 The counts are necessary, not sufficient: a derivative of order k along a coordinate needs k conditions
 along it (a periodic coordinate needs none, and points or integrals are trusted to determine the rest).
+In a system, a field that appears with first derivatives only needs but something that fixes its level.
 """
 
 from __future__ import annotations
@@ -113,7 +114,7 @@ def _check_determined(problem, field):
     own = [c for c in problem.conditions if getattr(c, "field", None) in (field, None)]
     if any(isinstance(c, Data | Integral) for c in own):
         return
-    for name, order in problem.orders(field).items():
+    for name, order in _counted(problem, field).items():
         count = sum(_count(problem, condition, name) for condition in own)
         if count < order:
             raise ParameterError(
@@ -124,6 +125,12 @@ def _check_determined(problem, field):
                 advice="add an Initial, Dirichlet, Neumann, Robin or Periodic condition",
             )
     _check_level(problem, field, own)
+
+
+def _counted(problem, field):
+    """Return the orders that conditions are counted against; a pressure has none of its own."""
+    orders = problem.orders(field)
+    return orders if len(problem.fields) == 1 or max(orders.values()) > 1 else {}
 
 
 def _check_level(problem, field, own):

@@ -59,6 +59,17 @@ def test_initial_and_boundary_values_hold(key):
     np.testing.assert_allclose(right, -jnp.cos(TIMES), atol=1e-14)
 
 
+def test_values_on_all_sides_of_a_square_hold(key):
+    def harmonic(p):
+        return jnp.exp(p["x"]) * jnp.cos(p["y"])
+
+    square = {"x": (-1.0, 1.0), "y": (0.0, 2.0)}
+    problem = Problem(square, lambda u, p: u.xx + u.yy, [Dirichlet(harmonic)])
+    x = jnp.concatenate([PLACES, PLACES, jnp.full(9, -1.0), jnp.full(9, 1.0)])
+    y = jnp.concatenate([jnp.zeros(9), jnp.full(9, 2.0), PLACES + 1.0, PLACES + 1.0])
+    np.testing.assert_allclose(_jet(problem, key, x=x, y=y).value, harmonic({"x": x, "y": y}), atol=1e-14)
+
+
 def test_the_initial_rate_holds(key):
     rest = Initial(lambda p: jnp.sin(jnp.pi * p["x"]), rate=lambda p: 1.0 - p["x"] ** 2)
     jet = _jet(Problem(BOX, _wave, [rest, Dirichlet(0.0, {"x": (-1.0, 1.0)})]), key, t=0.0, x=PLACES)
