@@ -45,21 +45,21 @@ class Run:
 def main() -> None:
     """Run the table that the arguments ask for and write it as JSON."""
     options = arguments()
-    rows, earlier = [], measured_earlier(options)
+    table = measured_earlier(options)
     print(HEADER, flush=True)
     for name in options.problems or PROBLEMS:
-        row = earlier.get(name, {}) | measure(PROBLEMS[name], options)
-        rows.append(row)
+        row = table.get(name, {}) | measure(PROBLEMS[name], options)
+        table[name] = row
         if options.seeds:
             print(line(row), flush=True)
         for peer, numbers in row.get("peers", {}).items():
             print(peer_line(peer, numbers), flush=True)
-        write(rows, options)
-    print(json.dumps(pool(rows), indent=1))
+        write(list(table.values()), options)
+    print(json.dumps(pool(list(table.values())), indent=1))
 
 
 def measured_earlier(options: argparse.Namespace) -> dict[str, dict]:
-    """Return the rows of the same table, so that peers and we can be measured one after the other."""
+    """Return the rows of the same table, so that problems and peers can be measured one after another."""
     path = RESULTS / f"{options.out}.json"
     return {row["problem"]: row for row in json.loads(path.read_text())["problems"]} if path.exists() else {}
 
