@@ -36,7 +36,8 @@ def small_study(name: str, folder: Path) -> Path:
         head = head.replace("[calibrate]\n", f"[calibrate]\n{lines}\n")
     else:
         head = head.replace("[calibrate.parameters]", f"[calibrate]\n{lines}\n\n[calibrate.parameters]")
-    rest = re.sub(r"^replicates = .*\n", "", rest, flags=re.MULTILINE)
-    rest = rest.replace("factor = 3", f"factor = 3\nreplicates = 20\nmax_n = {SMALL['max_n']}")
+    rest = re.sub(r"^(replicates|max_n) = .*\n", "", rest, flags=re.MULTILINE)
+    few = f"replicates = 20\nmax_n = {SMALL['max_n']}"
+    rest = re.sub(r"^(factor = .*)$", rf"\1\n{few}", rest, flags=re.MULTILINE)
     path.write_text(f"{head}[require]{rest}")
     return path

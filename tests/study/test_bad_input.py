@@ -50,7 +50,7 @@ CASES = {
     "wrong type": (_edit("seed = 7", 'seed = "seven"'), ["study.seed", "'seven'"]),
     "negative seed": (_edit("seed = 7", "seed = -7"), ["study.seed", "-7"]),
     "fraction out of range": (_edit("assurance = 0.8", "assurance = 1.8"), ["require.assurance", "1.8"]),
-    "factor below one": (_edit("factor = 3", "factor = 0.5"), ["require.factor", "0.5"]),
+    "factor below one": (_edit("factor = 2", "factor = 0.5"), ["require.factor", "0.5"]),
     "unknown simulator": (_edit("driving/braking", "driving/breaking"), ['did you mean "driving/braking"?']),
     "unknown limit state": (
         _edit('"collision"', '"colision"'),

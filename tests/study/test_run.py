@@ -222,7 +222,7 @@ def test_bad_input_leaves_earlier_results_whole(braking, command):
     study, out, _ = braking
     before = _digests(out)
     broken = study.with_name("broken.toml")
-    broken.write_text(study.read_text().replace("factor = 3", "factor = -3"))
+    broken.write_text(study.read_text().replace("factor = 2", "factor = -2"))
     code, _, _ = command("run", broken, "--out", out)
     assert code == 2
     assert _digests(out) == before
