@@ -22,7 +22,8 @@ PEERS = {
 
 def rare(file: str, group: str, title: str) -> list[str]:
     """Return the rows of one table of failure probabilities."""
-    pooled = json.loads((RESULTS / file).read_text())["pooled"][group]
+    content = json.loads((RESULTS / file).read_text())
+    pooled, shared = content["pooled"][group], sum("peers" in row for row in content["problems"])
     rows = [
         f"| {title}, {pooled['problems']} problems: calls for a 5 % error; coverage of 95 % intervals "
         f"| {pooled['n_eq_geometric_mean']:,.0f}; {pooled['coverage']:.1%} |"
@@ -31,7 +32,7 @@ def rare(file: str, group: str, title: str) -> list[str]:
         numbers = pooled["peers"].get(peer)
         if numbers:
             coverage = f"; {numbers['coverage']:.1%}" if "coverage" in numbers else ""
-            rows.append(f"| the same, OpenTURNS: {name} | {numbers['n_eq']:,.0f}{coverage} |")
+            rows.append(f"| {shared} of them, OpenTURNS: {name} | {numbers['n_eq']:,.0f}{coverage} |")
     return rows
 
 
