@@ -22,6 +22,7 @@ BLOCK = 512
 SMALL_BLOCK = 32
 GRADIENT_BLOCK = 64
 GRADIENT_COST = 3
+DIFFERENCE = 0.03
 LimitStateFunction = Callable[[dict[str, jax.Array]], jax.Array]
 
 
@@ -50,7 +51,7 @@ class Evaluator:
     max_calls : int
         Budget in calls of g; a value with its gradient counts three.
     differentiable : bool
-        Whether gradients may be asked for.
+        Whether JAX gradients may be asked for; slopes are forward differences if not.
     known : Known, optional
         Runs already made, from which a search may start.
     """
@@ -82,6 +83,11 @@ class Evaluator:
         return self.calls + GRADIENT_COST * self.gradient_calls
 
     @property
+    def slope_cost(self) -> int:
+        """Calls that one value with its slope costs."""
+        return GRADIENT_COST if self.differentiable else 1 + int(self.continuous.sum())
+
+    @property
     def remaining(self) -> int:
         """Calls that the budget still allows."""
         return max(0, self.max_calls - self.cost)
@@ -93,11 +99,27 @@ class Evaluator:
         self.failed_runs += int(np.isnan(g).sum())
         return g
 
-    def slopes(self, u: Float[np.ndarray, "n dimension"]):
-        """Return g (n,) and its gradient (n, dimension) at each row."""
+    def slopes(self, u: Float[np.ndarray, "n dimension"], wanted: Callable | None = None):
+        """Return g (n,) and its gradient (n, dimension) at each row.
+
+        Black boxes are differentiated by forward differences over 0.03 standard deviations: wide enough for
+        the noise of an adaptive solver, and as good as exact for a direction to sample along. They are spared
+        the rows that `wanted`, from g to True or False at each row, does not want; the slope is zero there.
+        """
+        if not self.differentiable:
+            return self._differences(u, wanted)
         self.gradient_calls += len(u)
         g, slope = _in_blocks(self._slope, u, GRADIENT_BLOCK)
         self.failed_runs += int(np.isnan(g).sum())
+        return g, slope
+
+    def _differences(self, u, wanted):
+        g, slope = self.values(u), np.zeros(u.shape)
+        axes = self.continuous
+        rows = np.flatnonzero(np.isfinite(g) if wanted is None else wanted(g))
+        moved = u[rows, None, :] + DIFFERENCE * np.eye(u.shape[1])[axes]
+        beside = self.values(moved.reshape(-1, u.shape[1])).reshape(len(rows), int(axes.sum()))
+        slope[np.ix_(rows, np.flatnonzero(axes))] = (beside - g[rows, None]) / DIFFERENCE
         return g, slope
 
 

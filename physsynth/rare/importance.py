@@ -22,11 +22,12 @@ from scipy.special import logsumexp
 
 from physsynth.rare.evaluator import Evaluator
 from physsynth.rare.fitting import fit_mixture
+from physsynth.rare.form import ITERATIONS
 from physsynth.rare.intervals import Binomial, Weighted
 from physsynth.rare.mixture import Mixture
 from physsynth.rare.outcome import Estimate, weighted_estimate
 from physsynth.rare.planes import Planes, diverse, planes_along_rays, planes_from
-from physsynth.rare.scout import LOW_DIMENSION, Scouted, explored, scout
+from physsynth.rare.scout import LOW_DIMENSION, POPULATION, Scouted, explored, scout, starts
 
 UNCOVERED = 10.0
 BARREN = 2
@@ -178,10 +179,17 @@ class Plan:
             return True
         if not self.checks:
             return self.u.shape[1] <= LOW_DIMENSION and len(self.planes.bound) <= MANY
-        if self.wanted(target_cov) <= LOOK:
+        look = max(LOOK, self.next_look)
+        if self.wanted(target_cov) <= look:
             return True
         mended = replace(self, foreseen=self._foresee(self.found.latest))
-        return mended.wanted(target_cov) > min(LOOK, remaining)
+        return mended.wanted(target_cov) > min(look, remaining)
+
+    @property
+    def next_look(self) -> float:
+        """Calls that another subset run and the adaptation after it would cost."""
+        levels = max(1.0, -np.log10(self.probability))
+        return 2 * POPULATION * (0.9 * levels + 0.1) + LEAST_ROUNDS * 400
 
     def hopeless(self, turn: int) -> bool:
         """Whether nothing was found to start from, or rounds went by without a failure."""
@@ -230,10 +238,11 @@ class Plan:
 
     def searched(self, evaluator: Evaluator) -> Plan:
         """Return the plan with planes added where heavy failing points are covered badly."""
-        bad = self._badly_covered()
-        if not len(bad) or self.barren >= BARREN or evaluator.remaining < 50 * len(bad):
+        bad = self._badly_covered(starts(evaluator, 4 if evaluator.dimension <= LOW_DIMENSION else 16))
+        dear = ITERATIONS * evaluator.slope_cost * len(bad)
+        if not len(bad) or self.barren >= BARREN or evaluator.remaining < dear:
             return replace(self, fresh=False)
-        new = planes_from(evaluator, bad) if evaluator.differentiable else Planes.none(evaluator.dimension)
+        new = planes_from(evaluator, bad)
         if evaluator.dimension <= RAYS:
             new = new.joined(planes_along_rays(evaluator, bad))
         planes = self.planes.joined(new)
@@ -255,14 +264,13 @@ class Plan:
             ]
         return []
 
-    def _badly_covered(self):
+    def _badly_covered(self, most):
         """Return a few failing points whose weight is large beside the probability, heaviest first."""
         seen = np.concatenate([self.u, self.found.population])
         if not self.probability > 0:
             return seen[:0]
         cover = self.cover(seen) / (1.0 + max(self.fitted_variance, 0.0))
         heavy = np.argsort(-cover, kind="stable")
-        most = 4 if seen.shape[1] <= LOW_DIMENSION else 16
         return diverse(seen[heavy[cover[heavy] > UNCOVERED][:200]], most)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from physsynth.rare.evaluator import GRADIENT_COST, Evaluator
+from physsynth.rare.evaluator import Evaluator
 from physsynth.rare.form import along_rays, search
 from physsynth.rare.outcome import Estimate
 from physsynth.rare.planes import ALIKE
@@ -39,7 +39,7 @@ def find_modes(estimate: Estimate, evaluator: Evaluator, rng: np.random.Generato
     """Group the failing points of an estimate; spends what calls the budget still allows on it."""
     if not len(estimate.u):
         return Modes(np.zeros(0, int), np.zeros((0, evaluator.dimension)), np.zeros(0))
-    if evaluator.differentiable and estimate.design_points is not None and len(estimate.design_points):
+    if estimate.design_points is not None and len(estimate.design_points):
         return _of_planes(estimate, evaluator)
     pick = _by_weight(estimate.weight, rng)
     joined = _joined(estimate.u[pick], evaluator)
@@ -71,7 +71,7 @@ def _completed(points, estimate, evaluator):
         beta = np.linalg.norm(points, axis=1)
         depth = (estimate.u @ (points / np.maximum(beta, 1e-12)[:, None]).T - beta).max(axis=1)
         left = np.where(depth < 0, estimate.weight, 0.0)
-        if left.sum() < LEFT * estimate.probability or evaluator.remaining < 40 * GRADIENT_COST:
+        if left.sum() < LEFT * estimate.probability or evaluator.remaining < 40 * evaluator.slope_cost:
             break
         found = search(evaluator, estimate.u[np.argmax(left)][None])
         if not len(found.u) or np.any(_cosine(found.u[0], points) > ALIKE):
@@ -159,7 +159,7 @@ def _design_point(u, weight, evaluator):
     """Search from the mode's centre where gradients exist, else pull failing points along their rays."""
     centre = np.average(u, axis=0, weights=weight)
     nearest = u[np.argmin(np.linalg.norm(u, axis=1))]
-    if evaluator.differentiable and evaluator.remaining > 40 * GRADIENT_COST:
+    if evaluator.remaining > 40 * evaluator.slope_cost:
         found = search(evaluator, np.stack([centre, nearest]))
         if len(found.u):
             return _relaxed(found, evaluator)

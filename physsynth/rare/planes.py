@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import ndtr
 
-from physsynth.rare.evaluator import GRADIENT_COST, Evaluator
+from physsynth.rare.evaluator import Evaluator
 from physsynth.rare.form import along_rays, search
 
 ALIKE = 0.96
@@ -63,7 +63,7 @@ def planes_from(evaluator: Evaluator, starts: Float[np.ndarray, "n d"]) -> Plane
 
     Starts that reach none are left out.
     """
-    if not len(starts) or evaluator.remaining < 8 * GRADIENT_COST * len(starts):
+    if not len(starts) or evaluator.remaining < 8 * evaluator.slope_cost * len(starts):
         return Planes.none(evaluator.dimension)
     found = search(evaluator, starts)
     if evaluator.continuous.all() or not len(found.u):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float
 
-from physsynth.rare.evaluator import Evaluator
+from physsynth.rare.evaluator import GRADIENT_COST, Evaluator
 from physsynth.rare.planes import Planes, diverse, planes_along_rays, planes_from
 from physsynth.rare.subset import Subset
 
@@ -32,6 +32,11 @@ class Scouted:
     latest: Float[np.ndarray, "m d"]
     probability: float
 
+    @classmethod
+    def nothing(cls, dimension: int) -> Scouted:
+        """Return that nothing is known."""
+        return cls(Planes.none(dimension), np.empty((0, dimension)), np.empty((0, dimension)), 0.0)
+
     @property
     def empty(self) -> bool:
         """Whether no sign of failure was found."""
@@ -42,11 +47,11 @@ def scout(evaluator: Evaluator, rng: np.random.Generator, size: int) -> Scouted:
     """Find planes by gradients from many starts, and by a small subset run where these cannot be trusted."""
     d = evaluator.dimension
     u, g = spread_out(evaluator, rng, size if d <= LOW_DIMENSION else size // 4)
-    planes = _by_gradients(evaluator, rng, u, g) if evaluator.differentiable else Planes.none(d)
+    if d > LOW_DIMENSION and not evaluator.differentiable:
+        return explored(Scouted.nothing(d), evaluator, rng)
+    planes = _by_gradients(evaluator, rng, u, g)
     planes = planes.joined(_by_rays(evaluator, u, g, planes))
-    found = Scouted(planes, np.empty((0, d)), np.empty((0, d)), 0.0)
-    if not evaluator.differentiable:
-        return explored(found, evaluator, rng)
+    found = replace(Scouted.nothing(d), planes=planes)
     if d <= LOW_DIMENSION and len(planes.bound):
         return found
     return explored(replace(found, planes=_from_ordinary(planes, evaluator, rng)), evaluator, rng)
@@ -98,7 +103,7 @@ def explored(found: Scouted, evaluator: Evaluator, rng: np.random.Generator) -> 
         return found
     fresh = run.u[rng.permutation(len(run.u))]
     population = np.concatenate([found.population, fresh])
-    planes = _more_planes(found.planes, fresh, population, evaluator)
+    planes = _more_planes(found.planes, fresh, evaluator)
     return Scouted(planes, population, fresh, run.probability)
 
 
@@ -114,43 +119,24 @@ def _from_ordinary(planes, evaluator, rng):
     return planes
 
 
-def _more_planes(planes, fresh, population, evaluator):
-    """Planes by gradients from failing points that no plane accounts for, or else by main directions."""
-    if not evaluator.differentiable:
-        return planes.joined(_behind_directions(population))
+def _more_planes(planes, fresh, evaluator):
+    """Planes by slopes from failing points that no plane accounts for."""
     left, spent, cost = fresh, 0, evaluator.cost
     while len(left) and spent < MOST_STARTS:
-        size = BATCH if spent else BATCH // 6
+        size = starts(evaluator, BATCH if spent else BATCH // 6)
         before, planes = planes.mass, planes.joined(planes_from(evaluator, left[:size]))
         left, spent = left[size:], spent + size
         if len(planes.bound):
             left = left[planes.depth(left).max(axis=1) < 0.0]
-        hardly = size == BATCH and planes.mass <= (1 + HARDLY) * before
-        if hardly or evaluator.cost - cost > DEAR:
+        hardly = spent > size and planes.mass <= (1 + HARDLY) * before
+        if hardly or evaluator.cost - cost > (DEAR if len(planes.bound) else 2 * DEAR):
             break
     return planes
 
 
-def _behind_directions(u):
-    directions = main_directions(u)
-    lowest = np.array([np.quantile((u @ a)[u @ a > 0], 0.02) for a in directions])
-    return Planes(directions, lowest)
-
-
-def main_directions(u: Float[np.ndarray, "n d"], most: int = 8) -> Float[np.ndarray, "k d"]:
-    """Return the mean directions of groups of failing points.
-
-    The points are seen in the subspace in which they differ from ordinary scenarios: the eigenvectors
-    of their second moment well above the noise edge of a random matrix, (1 + sqrt(d / n))^2.
-    """
-    basis = informed_subspace(u)
-    y = u @ basis
-    order = np.argsort(np.linalg.norm(y, axis=1), kind="stable")
-    leaders = diverse(y[order], most, alike=0.6)
-    label = np.argmax(y @ (leaders / np.linalg.norm(leaders, axis=1, keepdims=True)).T, axis=1)
-    means = [y[label == k].mean(axis=0) for k in range(len(leaders)) if np.sum(label == k) >= 0.02 * len(y)]
-    directions = np.stack(means or [y.mean(axis=0)]) @ basis.T
-    return directions / np.linalg.norm(directions, axis=1, keepdims=True)
+def starts(evaluator: Evaluator, size: int) -> int:
+    """Return how many of `size` starts go side by side: fewer where a slope costs many calls."""
+    return max(1, size * GRADIENT_COST // max(evaluator.slope_cost, GRADIENT_COST))
 
 
 def informed_subspace(u: Float[np.ndarray, "n d"], weight=None, most: int = 6) -> Float[np.ndarray, "d k"]:
