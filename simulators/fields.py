@@ -32,7 +32,16 @@ import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
 
-from physsynth.core import Coordinate, LimitState, Option, Output, Parameter, define_simulator, residual
+from physsynth.core import (
+    Coordinate,
+    Equation,
+    LimitState,
+    Option,
+    Output,
+    Parameter,
+    define_simulator,
+    residual,
+)
 from physsynth.core.grids import GridField
 
 THICKNESS, SPREAD = 0.01, 0.1
@@ -52,15 +61,28 @@ def read_nodes(given) -> jax.Array:
     return nodes
 
 
+def read_place(given) -> jax.Array:
+    """Read one number."""
+    place = jnp.asarray(given, float)
+    if place.ndim != 0:
+        raise ValueError(f"wanted one number, got an array of shape {place.shape}")
+    return place
+
+
 def chebyshev_nodes(count: int) -> np.ndarray:
     """Return the Chebyshev-Lobatto points of [0, 1], rising."""
     return np.sin(np.pi * np.arange(count) / (2 * (count - 1))) ** 2
 
 
+def _bell(p):
+    """Shape of the source."""
+    distance = (p["x"] - p["source_x"]) ** 2 + (p["y"] - p["source_y"]) ** 2
+    return jnp.exp(-distance / (2 * SPREAD**2))
+
+
 def heat_source(p):
     """Heat flux q of the source, W/m²."""
-    distance = (p["x"] - p["source_x"]) ** 2 + (p["y"] - p["source_y"]) ** 2
-    return p["power"] / (2 * jnp.pi * SPREAD**2) * jnp.exp(-distance / (2 * SPREAD**2))
+    return p["power"] / (2 * jnp.pi * SPREAD**2) * _bell(p)
 
 
 def heat_equation(u, p):
@@ -141,27 +163,39 @@ def _on_grid(coefficients, x, y):
     return (_polynomials(x) * inside[0]).T @ coefficients @ (_polynomials(y) * inside[1])
 
 
-@jax.jit
-def _hot_spot(coefficients):
-    """Largest temperature: Newton's method from the hottest of the solver's points.
+def _top(temperature, start, given):
+    """Largest ``temperature(place, given)``: Newton's method from a place near it.
 
     The temperature does not change to first order with the place, which is held for the gradient.
     """
-
-    def temperature(place, c):
-        return _polynomials(place[0]) @ c @ _polynomials(place[1])
-
-    fixed, nodes = jax.lax.stop_gradient(coefficients), jnp.asarray(chebyshev_nodes(NODES))
-    values = _on_grid(fixed, nodes, nodes)
-    start = nodes[jnp.stack(jnp.unravel_index(jnp.argmax(values), values.shape))]
+    fixed = jax.lax.stop_gradient(given)
     slope, curvature = jax.grad(temperature), jax.hessian(temperature)
 
     def newton(_, place):
         step = jnp.linalg.solve(curvature(place, fixed), slope(place, fixed))
         return jnp.clip(place - jnp.clip(step, -0.02, 0.02), 0.0, 1.0)
 
-    place = jax.lax.fori_loop(0, NEWTON, newton, start)
-    return temperature(jax.lax.stop_gradient(place), coefficients)
+    place = jax.lax.fori_loop(0, NEWTON, newton, jax.lax.stop_gradient(start))
+    return temperature(jax.lax.stop_gradient(place), given)
+
+
+@jax.jit
+def _hot_spot(coefficients):
+    """Largest temperature, from the hottest of the solver's points."""
+    nodes = jnp.asarray(chebyshev_nodes(NODES))
+    values = _on_grid(jax.lax.stop_gradient(coefficients), nodes, nodes)
+    start = nodes[jnp.stack(jnp.unravel_index(jnp.argmax(values), values.shape))]
+    return _top(lambda place, c: _polynomials(place[0]) @ c @ _polynomials(place[1]), start, coefficients)
+
+
+def _read_plate(u, p, *, x, y, places, line):
+    """Outputs of the plate from its temperature; the hottest place is searched from the source."""
+    source = jnp.stack([p["source_x"], p["source_y"]])
+    return {
+        "temperature": u(p, x=x[:, None], y=y),
+        "profile": u(p, x=places, y=line),
+        "hot_spot": _top(lambda place, p: u(p, x=place[0], y=place[1]), source, p),
+    }
 
 
 def _heat_defect(sim, p, y):
@@ -186,6 +220,9 @@ def _heat_defect(sim, p, y):
             "K",
             "rise over the temperature of the edges",
             {"x": Coordinate("x", "m", "along the plate"), "y": Coordinate("y", "m", "across the plate")},
+        ),
+        "profile": Output(
+            "K", "rise along a line across the plate", {"place": Coordinate("places", "m", "along the line")}
         ),
         "hot_spot": Output("K", "largest rise anywhere on the plate"),
     },
@@ -217,15 +254,28 @@ def _heat_defect(sim, p, y):
     options={
         "x": Option(chebyshev_nodes(25), "m", "where the temperature is wanted, a rising list", read_nodes),
         "y": Option(chebyshev_nodes(25), "m", "where the temperature is wanted, a rising list", read_nodes),
+        "places": Option(
+            np.linspace(0.1, 0.9, 9), "m", "x of the points of the profile, a rising list", read_nodes
+        ),
+        "line": Option(0.5, "m", "y of the points of the profile", read_place),
     },
+    equation=Equation(
+        domain={"x": (0.0, 1.0), "y": (0.0, 1.0)},
+        residual=heat_equation,
+        edges={"x": (0.0, 1.0), "y": (0.0, 1.0)},
+        read=_read_plate,
+        proportional="power",
+        features=(_bell,),
+    ),
 )
-def heat(p, *, x, y):
+def heat(p, *, x, y, places, line):
     """Steady temperature of a heated plate with cool edges."""
     inner = jnp.asarray(chebyshev_nodes(NODES)[1:-1])
     source = heat_source({**p, "x": inner[:, None], "y": inner})
     coefficients = solve_plate(source, THICKNESS * p["conductivity"], p["loss"])
     return {
         "temperature": _on_grid(coefficients, x, y),
+        "profile": _on_grid(coefficients, places, line[None])[:, 0],
         "hot_spot": _hot_spot(coefficients),
     }
 
@@ -281,6 +331,19 @@ def _steepest(p, end):
     return jnp.maximum(_steepness(jax.lax.stop_gradient(peak), p), p["amplitude"] * jnp.pi)
 
 
+def _front(p):
+    """A layer a few times wider than the steepest front, whose speeds on both sides are near the amplitude."""
+    return jnp.tanh(p["amplitude"] * p["x"] / (8 * p["viscosity"]))
+
+
+def _read_fluid(u, p, *, times, x):
+    """Outputs of the fluid from its velocity; the steepest slope on a grid of times."""
+    t = times[-1] * jnp.arange(INSTANTS) / (INSTANTS - 1)
+    centre, along = jnp.zeros_like(t), jnp.ones_like(t)
+    slope = jax.jvp(lambda x: u(p, t=t, x=x), (centre,), (along,))[1]
+    return {"velocity": u(p, t=times[:, None], x=x), "steepest_slope": jnp.max(-slope)}
+
+
 def _burgers_defect(sim, p, y):
     """Burgers' equation on the output's grid, over the largest of its terms."""
     t, x = np.asarray(sim.options["times"]), np.asarray(sim.options["x"])
@@ -334,6 +397,14 @@ def _clustered(count, strength=5.5):
         "times": Option(chebyshev_nodes(26), "s", "when the velocity is wanted, a rising list", read_nodes),
         "x": Option(_clustered(81), "m", "where the velocity is wanted, a rising list", read_nodes),
     },
+    equation=Equation(
+        domain={"t": (0.0, 1.0), "x": (-1.0, 1.0)},
+        residual=burgers_equation,
+        edges={"x": (-1.0, 1.0)},
+        read=_read_fluid,
+        start=lambda p: -p["amplitude"] * jnp.sin(jnp.pi * p["x"]),
+        features=(_front,),
+    ),
 )
 def burgers(p, *, times, x):
     """Velocity of a viscous fluid whose sine-shaped start steepens into a front."""

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from physsynth.core.constraints import residual as residual
     from physsynth.core.constraints import superposition as superposition
     from physsynth.core.ensemble import simulate as simulate
+    from physsynth.core.equation import Equation as Equation
     from physsynth.core.errors import PhyssynthError as PhyssynthError
     from physsynth.core.failures import Keep as Keep
     from physsynth.core.failures import Retry as Retry
@@ -40,6 +41,7 @@ _HOME = {
     "residual": "constraints",
     "superposition": "constraints",
     "simulate": "ensemble",
+    "Equation": "equation",
     "PhyssynthError": "errors",
     "Keep": "failures",
     "Retry": "failures",
@@ -59,6 +61,7 @@ _HOME = {
 __all__ = [
     "Constraint",
     "Coordinate",
+    "Equation",
     "Keep",
     "LimitState",
     "Option",

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from physsynth.core.constraints import Constraint
+from physsynth.core.equation import Equation
 from physsynth.core.errors import ParameterError, unknown_name
 from physsynth.core.limits import LimitState
 from physsynth.core.space import Parameter, ParameterSpace
@@ -81,6 +82,7 @@ class Simulator:
     lower_bounds: Mapping[str, Callable[[Mapping[str, jax.Array]], jax.Array]]
     step: str | None
     differentiable: bool
+    equation: Equation | None
 
     def __call__(self, parameters: Mapping[str, Any]) -> dict[str, jax.Array]:
         """Run one scenario.
@@ -183,6 +185,7 @@ def define_simulator(
     lower_bounds: Mapping[str, Callable[[Mapping[str, jax.Array]], jax.Array]] | None = None,
     step: str | None = None,
     differentiable: bool = True,
+    equation: Equation | None = None,
 ) -> Callable[[Callable[..., dict[str, jax.Array]]], Simulator]:
     """Declare a simulator around a pure function ``function(p, **options)``.
 
@@ -205,6 +208,8 @@ def define_simulator(
         The option that holds the step size, which the failure policy "retry" makes smaller.
     differentiable : bool
         Whether gradients flow through the function.
+    equation : Equation, optional
+        The differential equation behind it, from which a network can be trained in its place.
 
     Examples
     --------
@@ -236,6 +241,7 @@ def define_simulator(
             lower_bounds=dict(lower_bounds or {}),
             step=step,
             differentiable=differentiable,
+            equation=equation,
         )
 
     return declare

@@ -19,7 +19,7 @@ from physsynth.pinn.problem import Problem
 from physsynth.pinn.sampling import Sampling
 from physsynth.pinn.solution import Solution
 from physsynth.pinn.solve import solve
-from physsynth.pinn.surrogate import Surrogate, surrogate
+from physsynth.pinn.surrogate import Surrogate, emulate, surrogate
 from physsynth.pinn.training import Stage
 
 __all__ = [
@@ -47,6 +47,7 @@ __all__ = [
     "Stage",
     "Surrogate",
     "Symmetry",
+    "emulate",
     "solve",
     "surrogate",
 ]

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import numpyro.distributions as dist
 
-from physsynth.core.errors import ParameterError
+from physsynth.core.errors import ParameterError, unknown_name
 from physsynth.core.limits import LimitState
 from physsynth.core.simulator import Coordinate, Option, Output, Simulator, define_simulator
+from physsynth.core.space import ParameterSpace
 from physsynth.pinn.budget import Budget
+from physsynth.pinn.conditions import Dirichlet, Initial
+from physsynth.pinn.domain import Interval
 from physsynth.pinn.networks import MLP, Architecture
 from physsynth.pinn.problem import Problem
 from physsynth.pinn.sampling import Sampling
@@ -23,6 +28,7 @@ from physsynth.pinn.training import Stage
 
 ERROR = "error"
 _GRID = 33
+_REACH = 4.5
 Read = Callable[[Solution, Mapping[str, jax.Array]], dict[str, jax.Array]]
 
 
@@ -114,6 +120,126 @@ def surrogate(
         read or _on_grid,
         limit_states or {},
     )
+
+
+def emulate(
+    simulator: Simulator,
+    key: jax.Array,
+    budget: Budget | int = 20_000,
+    *,
+    ranges: Mapping[str, Interval] | None = None,
+    network: Architecture | None = None,
+    stages: tuple[Stage, ...] | None = None,
+    sampling: Sampling | None = None,
+    checkpoint: Path | str | None = None,
+    progress: bool = False,
+) -> Surrogate:
+    """Train a network that stands in for a simulator, from the simulator's own equation.
+
+    Parameters
+    ----------
+    simulator : Simulator
+        One that declares its `equation`.
+    key, budget, network, stages, sampling, checkpoint, progress
+        As for `solve`.
+    ranges : mapping of str to (low, high), optional
+        Of parameters, where they are not to be those of the simulator's distributions: their supports,
+        or four and a half standard deviations to both sides.
+
+    Returns
+    -------
+    Surrogate
+        With the simulator's parameters, options and limit states, those of its outputs that are read off
+        the field, and "error".
+
+    Raises
+    ------
+    ParameterError
+        If the simulator has no equation.
+    UnknownNameError
+        If a range is given for a parameter that the network does not see.
+
+    Examples
+    --------
+    >>> import physsynth as ps
+    >>> heat = ps.simulator("fields/heat")
+    >>> plate = ps.pinn.emulate(heat, jax.random.key(0), 100, sampling=Sampling(points=100))
+    >>> p = {"power": 50.0, "conductivity": 30.0, "loss": 10.0, "source_x": 0.5, "source_y": 0.5}
+    >>> plate(p)["hot_spot"].shape, plate(p)["profile"].shape
+    ((), (9,))
+    """
+    problem = problem_of(simulator, ranges or {})
+    settings = (network or MLP(width=24), stages, sampling or Sampling(points=8000), checkpoint, progress)
+    return in_place_of(simulator, train(problem, key, Budget.of(budget), *settings, None))
+
+
+def problem_of(simulator: Simulator, ranges: Mapping[str, Interval]) -> Problem:
+    """Return the problem that a network in place of a simulator solves, over ranges of its parameters."""
+    equation = simulator.equation
+    if equation is None:
+        raise ParameterError(
+            f"{simulator.name} declares no equation",
+            key="equation",
+            wanted="a simulator of a differential equation",
+            advice="give define_simulator an Equation, or train on a Problem with ps.pinn.surrogate",
+        )
+    varied = [name for name in simulator.parameters if name != equation.proportional]
+    for name in ranges:
+        if name not in varied:
+            raise unknown_name("parameter that the network sees", name, varied, key=f"ranges.{name}")
+    covered = {name: ranges.get(name) or _reach(simulator, name) for name in varied}
+    parameters: dict[str, Any] = {
+        name: replace(simulator.parameters[name], distribution=dist.Uniform(*map(float, covered[name])))
+        for name in varied
+    }
+    if equation.proportional is not None:
+        parameters[equation.proportional] = 1.0
+    conditions: list[Any] = [Dirichlet(0.0, dict(equation.edges))]
+    if equation.start is not None:
+        conditions.append(Initial(equation.start))
+    return Problem(
+        dict(equation.domain), equation.residual, conditions, parameters, features=equation.features
+    )
+
+
+def in_place_of(simulator: Simulator, solution: Solution) -> Surrogate:
+    """Return a solution of `problem_of(simulator, ...)` as a simulator."""
+    equation, problem = simulator.equation, solution.problem
+    assert equation is not None
+
+    def field(p, **coordinates):
+        varied = {name: p[name] for name in problem.ranges}
+        factor = 1.0 if equation.proportional is None else p[equation.proportional]
+        return factor * solution.evaluate({**coordinates, **varied})[problem.fields[0]]
+
+    def function(p, **options):
+        error = jnp.max(jnp.stack(list(solution.query_error(p).values())))
+        return {**equation.read(field, p, **options), ERROR: error}
+
+    function.__doc__ = f"Network of {solution.weights.size} weights in place of {simulator.name}."
+    found = jax.eval_shape(lambda p: equation.read(field, p, **simulator.options), _one_of_each(simulator))
+    outputs = {name: output for name, output in simulator.outputs.items() if name in found}
+    base = replace(
+        simulator,
+        name=f"{simulator.name} (network)",
+        function=function,
+        outputs={**outputs, ERROR: Output("1", "estimated relative L2 error of this query")},
+        constraints=(),
+        validity={**simulator.validity, **problem.ranges},
+        equation=None,
+    )
+    return Surrogate(**{f.name: getattr(base, f.name) for f in fields(Simulator)}, solution=solution)
+
+
+def _one_of_each(simulator):
+    return {name: jnp.ones(p.distribution.event_shape) for name, p in simulator.parameters.items()}
+
+
+def _reach(simulator, name) -> Interval:
+    """Return the range of a parameter that rare scenarios reach."""
+    space = ParameterSpace({name: simulator.parameters[name]})
+    low, high = space.from_normal(jnp.array([[-_REACH], [_REACH]]))[name]
+    return float(low), float(high)
 
 
 def as_simulator(

@@ -132,3 +132,36 @@ def test_a_field_that_breaks_its_equation_is_found(name, field, p):
 def test_times_must_rise():
     with pytest.raises(ParameterError, match="times"):
         ps.simulator("fields/burgers", times=[0.0, 0.0, 1.0])
+
+
+def test_the_profile_is_the_temperature_along_its_line():
+    places = np.array([0.2, 0.35, 0.8])
+    sim = ps.simulator("fields/heat", x=places, y=[0.3, 0.6], places=places, line=0.6)
+    y = _run(sim, PLATE)
+    np.testing.assert_allclose(y["profile"], y["temperature"][:, 1], rtol=1e-12)
+
+
+@pytest.mark.parametrize(("name", "p"), [("fields/heat", PLATE), ("fields/burgers", FLUID)])
+def test_outputs_read_off_the_exact_field_are_the_solvers(name, p):
+    sim = ps.simulator(name)
+    read = sim.equation.read(_exact(name), {k: jnp.asarray(v) for k, v in p.items()}, **sim.options)
+    for output, value in _run(sim, p).items():
+        np.testing.assert_allclose(read[output], value, rtol=1e-3, atol=1e-6)
+
+
+def _exact(name):
+    """Return the solver's field as a function of p and coordinates."""
+    if name == "fields/burgers":
+        return lambda p, t, x: fields._velocity(*(z.ravel() for z in jnp.broadcast_arrays(t, x)), p).reshape(
+            jnp.broadcast_shapes(jnp.shape(t), jnp.shape(x))
+        )
+    inner = jnp.asarray(fields.chebyshev_nodes(fields.NODES)[1:-1])
+
+    def temperature(p, x, y):
+        source = fields.heat_source({**p, "x": inner[:, None], "y": inner})
+        c = fields.solve_plate(source, fields.THICKNESS * p["conductivity"], p["loss"])
+        return jnp.einsum(
+            "i...,ij,j...->...", fields._polynomials(x + 0 * y), c, fields._polynomials(y + 0 * x)
+        )
+
+    return temperature
