@@ -332,7 +332,7 @@ def _steepest(p, end):
 
 
 def _front(p):
-    """A layer a few times wider than the steepest front, whose speeds on both sides are near the amplitude."""
+    """A layer a few times wider than the steepest front."""
     return jnp.tanh(p["amplitude"] * p["x"] / (8 * p["viscosity"]))
 
 

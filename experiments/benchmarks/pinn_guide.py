@@ -108,7 +108,9 @@ def measure(case: Case, seeds: int) -> dict:
     network = case.train()
     trained = time.process_time() - began
     true, guide = (s.limit_state(case.limit_state, limit=case.limit) for s in (case.sim, network))
-    reference = estimate(case, true, REFERENCE_SEED, REFERENCE_COV, max_calls=1_000_000)
+    reference, alone = (
+        estimate(case, g, REFERENCE_SEED, REFERENCE_COV, max_calls=1_000_000) for g in (true, guide)
+    )
     truth = reference.probability
     return {
         "limit": case.limit,

@@ -1,10 +1,13 @@
 """DeepXDE's stock Burgers example, measured on the same points; run by a Python that has DeepXDE.
 
-    DDE_BACKEND=tensorflow python pinn_peers.py points.npz float32
+    DDE_BACKEND=tensorflow.compat.v1 python pinn_peers.py points.npz float32 0
 
 The recipe is that of its documentation: 3 layers of 20, 2,540 points inside, 80 on the boundary, 160 at
 the start, 15,000 steps of Adam at 1e-3, then L-BFGS. Prints one JSON object: CPU seconds and relative L2
-error after each of the two. Reads t, x, u from the file.
+error after each of the two. Reads t, x, u from the file; the last argument is the seed.
+
+With TensorFlow 2.15 and 2.21 its L-BFGS sees a constant function: the session ignores values that are fed
+for variables. `_repair` assigns them instead; without it the recipe ends where Adam does.
 """
 
 from __future__ import annotations
@@ -17,13 +20,14 @@ from pathlib import Path
 import numpy as np
 
 
-def burgers(points: Path, precision: str) -> dict:
+def burgers(points: Path, precision: str, seed: int) -> dict:
     """Train the example and return what it reached."""
     import deepxde as dde  # type: ignore[import-not-found]
 
+    _repair()
     began = time.process_time()
     dde.config.set_default_float(precision)
-    dde.config.set_random_seed(0)
+    dde.config.set_random_seed(seed)
     model = _model(dde)
     model.compile("adam", lr=1e-3)
     model.train(iterations=15_000, display_every=15_000)
@@ -33,9 +37,33 @@ def burgers(points: Path, precision: str) -> dict:
     return {
         "peer": f"DeepXDE {dde.__version__}",
         "precision": precision,
+        "seed": seed,
         "adam": adam,
         "final": _measure(model, points, began),
     }
+
+
+def _repair():
+    """Assign the weights that L-BFGS asks about, then evaluate the loss."""
+    from deepxde.optimizers.tensorflow_compat_v1 import (  # type: ignore[import-not-found]
+        scipy_optimizer,
+    )
+
+    interface = scipy_optimizer.ExternalOptimizerInterface
+    evaluator = interface._make_eval_func
+
+    def assigning(self, tensors, session, feed_dict, fetches, callback=None):
+        evaluate = evaluator(self, tensors, session, feed_dict, fetches, callback)
+
+        def at(x):
+            parts = (x[place] for place in self._packing_slices)
+            given = dict(zip(self._update_placeholders, parts, strict=True))
+            session.run(self._var_updates, feed_dict=given)
+            return evaluate(x)
+
+        return at
+
+    interface._make_eval_func = assigning
 
 
 def _model(dde):
@@ -62,4 +90,4 @@ def _measure(model, points, began):
 
 
 if __name__ == "__main__":
-    print(json.dumps(burgers(Path(sys.argv[1]), sys.argv[2])))
+    print(json.dumps(burgers(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))))

@@ -43,7 +43,11 @@ def burgers() -> pinn.Problem:
     return pinn.Problem(
         {"t": (0.0, 1.0), "x": (-1.0, 1.0)},
         lambda u, p: u.t + u * u.x - p["nu"] * u.xx,
-        [pinn.Initial(lambda p: -jnp.sin(PI * p["x"])), pinn.Dirichlet(0.0, {"x": (-1.0, 1.0)})],
+        [
+            pinn.Initial(lambda p: -jnp.sin(PI * p["x"])),
+            pinn.Dirichlet(0.0, {"x": (-1.0, 1.0)}),
+            pinn.Symmetry("x", parity=-1),
+        ],
         parameters={"nu": 0.01 / PI},
     )
 

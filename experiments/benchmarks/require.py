@@ -11,8 +11,9 @@ It prints, and writes next to this file under results/: the share of replication
 number lay in the forecast 90 % interval, and in which it did not exceed the forecast's 80 % quantile, by the
 randomised probability integral transform, as numbers are whole, and each with its deviation from nominal in
 binomial standard errors; the share in which the number to plan with sufficed; the median of log (forecast
-median / actual) with its standard error; the median ratio of the interval's ends; and the Brier score for
-"never".
+median / actual) with its standard error; the median ratio of the interval's ends; the Brier score for
+"never", beside that of always saying how often it happens; and, by what was said of "never", how often it
+was so.
 
 The oscillator is compared with a design that takes its conditions in turn, and with a truth that has a term
 that the model misses.
@@ -34,6 +35,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import require_duffing as duffing
+import require_never as never
+import require_theophylline as theophylline
 from scipy import stats
 
 import physsynth
@@ -67,7 +70,9 @@ class Row:
     bias_error: float
     interval_ratio: float
     brier_never: float
+    brier_climatology: float
     share_never: float
+    reliability: tuple[dict, ...]
     seconds_each: float
 
 
@@ -229,81 +234,17 @@ def slope(theta):
     return theta["slope"]
 
 
-# Theophylline: medians of clearance and volume per body weight, their spreads between patients, and how well
-# eleven samples tell one patient's own, all on the log scale (as experiments/theophylline.toml finds them).
-CLEARANCE_VOLUME = np.log([0.040, 0.46])
-BETWEEN, WITHIN = np.array([0.28, 0.14]), np.array([0.08, 0.06])
-# A concentration is toxic where volume^0.4 clearance^0.6 is low: about one patient in fifty.
-EXPOSURE = np.array([0.6, 0.4])
-TOXIC = float(EXPOSURE @ CLEARANCE_VOLUME - 2.05 * np.sqrt(EXPOSURE**2 @ BETWEEN**2))
-
-
-def sampled(psi, key):
-    """Members whose clearance and volume eleven samples tell."""
-    return jnp.diag(jnp.asarray(1 / WITHIN**2))
-
-
-def log_toxic(theta):
-    """The log of the share of patients with a toxic concentration."""
-    centre = theta["location"] @ EXPOSURE
-    spread = jnp.sqrt(jnp.exp(2 * theta["log_spread"]) @ EXPOSURE**2)
-    return jax.scipy.stats.norm.logcdf((TOXIC - centre) / spread)
-
-
-def patients_posterior(seen: np.ndarray, rng: np.random.Generator, draws: int) -> dict[str, np.ndarray]:
-    """Draw from the posterior of means and spreads; a spread seen is that between and within patients.
-
-    The variance seen is scaled inverse chi-squared under the prior 1 / sd, cut where it would leave nothing
-    between patients.
-    """
-    n = len(seen)
-    least = 1.02 * WITHIN**2
-    most = stats.chi2.cdf((n - 1) * seen.var(axis=0, ddof=1) / least, n - 1)
-    total = (n - 1) * seen.var(axis=0, ddof=1) / stats.chi2.ppf(most * rng.random((draws, 2)), n - 1)
-    location = seen.mean(axis=0) + np.sqrt(total / n) * rng.standard_normal((draws, 2))
-    return {"location": location, "log_spread": 0.5 * np.log(total - WITHIN**2)}
-
-
-def theophylline(pilot: int = 12, factor: float = 5.0, max_n: int = 512) -> Case:
-    """Twelve patients, and how many more until the share of toxic concentrations is known within a factor."""
-
-    def run(seed):
-        rng = np.random.default_rng(seed)
-        spread = np.sqrt(BETWEEN**2 + WITHIN**2)
-        seen = CLEARANCE_VOLUME + spread * rng.standard_normal((pilot + max_n, 2))
-        draws = patients_posterior(seen[:pilot], rng, 4000)
-        asked = (draws, sampled, log_toxic, factor, jax.random.key(seed), ASSURANCE)
-        need = population(*asked, max_n=max_n, replicates=FUTURES, evaluations=1000)
-        return need, _collected(seen, pilot, factor, rng)
-
-    return Case(f"population: theophylline, pilot {pilot}", run)
-
-
-def _collected(seen, pilot, factor, rng):
-    """Return how many more patients it took: the first of a fine geometric grid, log-linear between."""
-    sizes = np.unique(np.geomspace(1, len(seen) - pilot, 40).round().astype(int))
-    before, width = 0, math.inf
-    for more in sizes:
-        drawn = patients_posterior(seen[: pilot + more], rng, 8000)
-        centre, spread = drawn["location"] @ EXPOSURE, np.sqrt(np.exp(2 * drawn["log_spread"]) @ EXPOSURE**2)
-        low, high = np.quantile(stats.norm.logcdf((TOXIC - centre) / spread), [0.05, 0.95])
-        if high - low <= math.log(factor):
-            share = (width - math.log(factor)) / (width - high + low) if math.isfinite(width) else 1.0
-            return float(np.ceil(before + share * (more - before)))
-        before, width = more, high - low
-    return math.inf
-
-
 DUFFING_TARGET = 0.008
 TAIL_SPREAD = math.sqrt(1 + 1.96**2 / 2)
 CASES = [
     *(normal_mean(pilot, 60) for pilot in (5, 10, 20)),
     bernoulli_rate(20, 0.025),
     linear_gaussian(10, 40),
+    Case("precision: mean behind instruments, perhaps never", never.replication),
     Case("precision: Duffing oscillator", lambda seed: duffing.replication(seed, DUFFING_TARGET)),
     *(of_population("mean, unknown spread", pilot, 60, mean, mean_width, 1.0) for pilot in (5, 10, 20)),
     of_population("tail, unknown spread", 10, 60, tail, tail_width, TAIL_SPREAD),
-    theophylline(),
+    Case("population: theophylline with refits, pilot 12", theophylline.replication),
 ]
 
 
@@ -315,7 +256,7 @@ def compare(case: Case, replications: int) -> Row:
     needs, actual = [need for need, _ in outcomes], np.array([n for _, n in outcomes])
     low, middle, high = (np.array([need.quantiles[q] for need in needs]) for q in (0.05, 0.5, 0.95))
     planned = np.array([math.inf if need.number is None else need.number for need in needs])
-    never = np.array([need.probability_never for need in needs])
+    said = np.array([need.probability_never for need in needs])
     place = np.array([transform(need, n, seed) for seed, (need, n) in enumerate(outcomes)])
     inside, enough = np.mean((place > 0.05) & (place <= 0.95)), np.mean(place <= ASSURANCE)
     both = np.isfinite(middle) & np.isfinite(actual) & (actual > 0) & (middle > 0)
@@ -332,9 +273,29 @@ def compare(case: Case, replications: int) -> Row:
         median_log_bias=float(np.median(bias)),
         bias_error=float(1.2533 * np.std(bias) / math.sqrt(len(bias))),
         interval_ratio=float(np.median(high[spans] / low[spans])),
-        brier_never=float(np.mean((never - np.isinf(actual)) ** 2)),
+        brier_never=float(np.mean((said - np.isinf(actual)) ** 2)),
+        brier_climatology=float(np.var(np.isinf(actual))),
         share_never=float(np.mean(np.isinf(actual))),
+        reliability=reliability(said, np.isinf(actual)),
         seconds_each=seconds,
+    )
+
+
+def reliability(said: np.ndarray, happened: np.ndarray) -> tuple[dict, ...]:
+    """Return, by what was said of "never", how often it was so; nothing where it never or always is."""
+    if happened.all() or not happened.any():
+        return ()
+    ends = np.array([0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0])
+    place = np.clip(np.searchsorted(ends, said, side="right") - 1, 0, len(ends) - 2)
+    groups = [place == i for i in range(len(ends) - 1) if np.any(place == i)]
+    return tuple(
+        {
+            "forecasts": int(group.sum()),
+            "said": float(said[group].mean()),
+            "happened": float(happened[group].mean()),
+            "error": float(math.sqrt(np.mean(said[group] * (1 - said[group])) / group.sum())),
+        }
+        for group in groups
     )
 
 
@@ -351,58 +312,96 @@ def _deviation(share, nominal, n):
     return float((share - nominal) / math.sqrt(nominal * (1 - nominal) / n))
 
 
-def against_uniform(replications: int) -> dict:
-    """Compare the planned design of the oscillator with its conditions in turn."""
-    ratios = []
+def designs(replications: int) -> dict:
+    """Compare designs of the oscillator: greedy, in batches, and its conditions in turn."""
+    rows = []
     for seed in range(replications):
         rng = np.random.default_rng(seed)
         truth = duffing.Truth.drawn(rng)
         posterior = duffing.Posterior.of(truth.measured(duffing.PILOT, rng), duffing.PILOT, rng)
-        needs = [
-            duffing.forecast(posterior, np.random.default_rng(seed), seed, DUFFING_TARGET, allocation=rule)
-            for rule in ("greedy", "uniform")
-        ]
-        ratios.append(needs[1].quantiles[0.5] / max(needs[0].quantiles[0.5], 1))
-    return {"uniform over planned, median": float(np.median(ratios)), "replications": replications}
+        row = []
+        for rule in ("greedy", "batch", "uniform"):
+            draws = np.random.default_rng(seed)
+            need = duffing.forecast(posterior, draws, seed, DUFFING_TARGET, allocation=rule)
+            row += [need.quantiles[0.5], duffing.collected(need, truth, posterior, DUFFING_TARGET, seed)]
+        rows.append(row)
+    said, took = (np.maximum(np.array(rows)[:, i::2], 1.0) for i in (0, 1))
+    logs = np.log(took / took[:, :1])
+    return {
+        "uniform over greedy, forecast, median": float(np.median(said[:, 2] / said[:, 0])),
+        "uniform over greedy, collected, median": float(np.median(took[:, 2] / took[:, 0])),
+        "batch over greedy, forecast, median": float(np.median(said[:, 1] / said[:, 0])),
+        "batch over greedy, collected, geometric mean": float(np.exp(logs[:, 1].mean())),
+        "its standard error": float(logs[:, 1].std() / math.sqrt(replications)),
+        "replications": replications,
+    }
 
 
-def outside(replications: int) -> dict:
-    """Leave quadratic damping out of the model, and ask for a peak outside the measured regime."""
-    impulse, target = 2.5, 0.0225
+OUTSIDE_TARGET = 0.0225
+BLAMELESS = 1000
+
+
+def outside(replications: int, quadratic: float = 0.15, noise: float = duffing.NOISE) -> dict:
+    """Leave quadratic damping out of the model, and ask for a peak outside the measured regime.
+
+    The forecast is not told where the quantity lies: it has to find that out.
+    """
+    impulse = 2.5
     verdicts, numbers, found = {}, [], []
     inside: dict[int, list[bool]] = {n: [] for n in (0, 16, 64, 256)}
-    for seed in range(replications):
+    for seed in range(BLAMELESS, BLAMELESS + replications):
         rng = np.random.default_rng(seed)
-        truth = duffing.Truth.drawn(rng, quadratic=0.15)
+        truth = duffing.Truth.drawn(rng, quadratic, noise)
         pilot = truth.measured(duffing.PILOT, rng)
-        posterior = duffing.Posterior.of(pilot, duffing.PILOT, rng)
-        need = duffing.forecast(posterior, rng, seed, target, impulse)
+        posterior = duffing.Posterior.of(pilot, duffing.PILOT, rng, noise)
+        need = duffing.forecast(posterior, rng, seed, OUTSIDE_TARGET, impulse)
         verdicts[need.verdict] = verdicts.get(need.verdict, 0) + 1
         if "order" not in need.forecast:
             continue
-        shown, peak = (np.asarray(part) for part in duffing.true_responses(truth.row, 0.15, impulse))
         order = need.forecast["order"].values
         measured = truth.measured(order, rng)
 
         def after(n, pilot=pilot, order=order, measured=measured, rng=rng):
             places = np.concatenate([duffing.PILOT, order[:n]])
-            return duffing.Posterior.of(np.concatenate([pilot, measured[:n]]), places, rng)
+            return duffing.Posterior.of(np.concatenate([pilot, measured[:n]]), places, rng, noise)
 
         for n, hits in inside.items():
             low, high = after(n).interval(1)
-            hits.append(bool(low <= peak <= high))
-        assert need.regime is not None
-        assert need.regime.direct is not None
+            hits.append(bool(low <= truth.peak(impulse) <= high))
+        if need.regime is None or need.regime.direct is None:
+            continue
         numbers.append(need.regime.direct.number)
-        found.append(duffing.found_out(need, after(int(need.number or duffing.MAX_N)), shown, rng))
+        found.append(duffing.found_out(need, after(int(need.number or duffing.MAX_N)), truth, rng))
     return {
+        "quadratic damping": quadratic,
+        "noise": noise,
+        "replications": replications,
         "verdicts": verdicts,
         "coverage of the peak's 90 % interval after n more": {
             n: float(np.mean(h)) for n, h in inside.items()
         },
-        "direct measurements, median": float(np.median(numbers)),
+        "direct measurements, quartiles": np.quantile(numbers, [0.25, 0.5, 0.75]).tolist(),
         "model found out by them": float(np.mean(found)),
     }
+
+
+def sensitivity(replications: int) -> dict:
+    """The same with damping and noise changed by 30 % either way."""
+    changed = [(0.15 * a, duffing.NOISE * b) for a, b in ((0.7, 1), (1.3, 1), (1, 0.7), (1, 1.3))]
+    return {f"damping {d:.3g}, noise {s:.3g}": outside(replications // 2, d, s) for d, s in changed}
+
+
+def within(replications: int) -> dict:
+    """Ask for a peak inside the measured regime, without saying so: how often is it called outside?"""
+    verdicts = {}
+    for seed in range(BLAMELESS, BLAMELESS + replications):
+        rng = np.random.default_rng(seed)
+        truth = duffing.Truth.drawn(rng)
+        posterior = duffing.Posterior.of(truth.measured(duffing.PILOT, rng), duffing.PILOT, rng)
+        need = duffing.forecast(posterior, rng, seed, DUFFING_TARGET)
+        placed = "not assessed" if need.regime is None else "assessed"
+        verdicts[f"{need.verdict}, {placed}"] = verdicts.get(f"{need.verdict}, {placed}", 0) + 1
+    return {"verdicts": verdicts, "replications": replications}
 
 
 def write(rows: list[Row], studies: dict) -> Path:
@@ -418,7 +417,13 @@ def write(rows: list[Row], studies: dict) -> Path:
     return path
 
 
-STUDIES = {"oscillator, design": against_uniform, "oscillator, missing term": outside}
+STUDIES = {
+    "oscillator, design": designs,
+    "oscillator, missing term": outside,
+    "oscillator, missing term, changed": sensitivity,
+    "oscillator, inside": within,
+    "theophylline, refits against NUTS": lambda replications: theophylline.against_nuts(),
+}
 
 
 def main():

@@ -11,8 +11,9 @@ Source: Duffing (1918), Erzwungene Schwingungen bei veraenderlicher Eigenfrequen
 
 from __future__ import annotations
 
+import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import jax
@@ -20,14 +21,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from physsynth.core import rk4
-from physsynth.require import Regime, Requirement, precision
+from physsynth.require import Requirement, precision
 
 NOISE = 0.05
 STEP = 0.1
 TIMES = np.arange(0.5, 6.01, 0.5)
 IMPULSES = (0.5, 1.0)
 CANDIDATES = np.array([(v, t) for v in IMPULSES for t in TIMES])
-DIRECT = np.array([(2.5, t) for t in TIMES])
 # Independent log-normal priors of damping, stiffness and cubic stiffness: medians and log-spreads.
 NAMES = ("damping", "stiffness", "cubic")
 CENTRE, SPREAD = np.log([0.3, 1.0, 0.5]), np.array([0.4, 0.3, 0.5])
@@ -84,16 +84,15 @@ def table(log_parameters):
     return jax.lax.map(one, log_parameters, batch_size=2000)
 
 
-@partial(jax.jit, static_argnames="impulse")
-def true_responses(log_parameters, quadratic, impulse):
-    """Return what the truth shows at every time after an impulse, and its peak."""
+@jax.jit
+def true_motion(log_parameters, quadratic, impulse):
+    """Return what the truth shows on the integrator's grid after an impulse, and its peak."""
     theta = named(log_parameters)
-    places = jnp.round(TIMES / STEP).astype(int)
-    return trajectory(theta, impulse, quadratic)[places], peak(impulse, theta, quadratic)
+    return trajectory(theta, impulse, quadratic), peak(impulse, theta, quadratic)
 
 
 @jax.jit
-def laplace(measured, order, counted):
+def laplace(measured, order, counted, noise):
     """Return mode and covariance of the posterior given measurements at candidates, by Gauss and Newton.
 
     Padded: `counted` is 1 for a measurement and 0 for none.
@@ -103,7 +102,7 @@ def laplace(measured, order, counted):
         seen = jnp.stack([trajectory(named(row), v) for v in IMPULSES])
         places = jnp.round(jnp.asarray(CANDIDATES[:, 1]) / STEP).astype(int)
         every = seen[(jnp.asarray(CANDIDATES[:, 0]) > 0.75).astype(int), places]
-        return jnp.concatenate([counted * (every[order] - measured) / NOISE, (row - CENTRE) / SPREAD])
+        return jnp.concatenate([counted * (every[order] - measured) / noise, (row - CENTRE) / SPREAD])
 
     def step(row, _):
         slopes, rest = jax.jacfwd(residuals)(row), residuals(row)
@@ -123,13 +122,15 @@ class Posterior:
     log_weight: np.ndarray
     responses: np.ndarray
     peaks: np.ndarray
+    noise: float = NOISE
 
     @classmethod
-    def of(cls, measured, order, rng) -> Posterior:
+    def of(cls, measured, order, rng, noise: float = NOISE) -> Posterior:
         """Weigh Student proposals by prior and likelihood."""
         room = np.zeros(ROOM - len(order), int)
         counted = np.concatenate([np.ones(len(order)), room])
-        padded = laplace(np.concatenate([measured, room]), np.concatenate([order, room]).astype(int), counted)
+        places = np.concatenate([order, room]).astype(int)
+        padded = laplace(np.concatenate([measured, room]), places, counted, noise)
         mode, covariance = (np.asarray(part) for part in padded)
         normal = rng.standard_normal((PROPOSALS, 3)) @ np.linalg.cholesky(covariance).T
         rows = mode + 1.1 * normal * np.sqrt(FREEDOM / rng.chisquare(FREEDOM, PROPOSALS))[:, None]
@@ -137,13 +138,13 @@ class Posterior:
         proposal = -0.5 * (FREEDOM + 3) * np.log1p(away / FREEDOM)
         responses, peaks = (np.asarray(part) for part in table(jnp.asarray(rows)))
         prior = -0.5 * np.sum(((rows - CENTRE) / SPREAD) ** 2, axis=1)
-        start = cls(rows, prior - proposal, responses, peaks)
+        start = cls(rows, prior - proposal, responses, peaks, noise)
         return start.given(measured, order)
 
     def given(self, measured, order) -> Posterior:
         """Take in more measurements."""
-        more = -0.5 * np.sum(((self.responses[:, order] - measured) / NOISE) ** 2, axis=1)
-        return Posterior(self.rows, self.log_weight + more, self.responses, self.peaks)
+        more = -0.5 * np.sum(((self.responses[:, order] - measured) / self.noise) ** 2, axis=1)
+        return replace(self, log_weight=self.log_weight + more)
 
     @property
     def weight(self) -> np.ndarray:
@@ -166,7 +167,7 @@ class Posterior:
 
     def sd_path(self, measured, order, which) -> np.ndarray:
         """Return the posterior sd of a peak after each of further measurements."""
-        steps = -0.5 * ((self.responses[:, order] - measured) / NOISE) ** 2
+        steps = -0.5 * ((self.responses[:, order] - measured) / self.noise) ** 2
         logs = self.log_weight + np.cumsum(steps, axis=1).T
         weights = np.exp(logs - logs.max(axis=1, keepdims=True))
         weights /= weights.sum(axis=1, keepdims=True)
@@ -180,31 +181,39 @@ class Truth:
 
     row: np.ndarray
     quadratic: float
+    noise: float
     responses: np.ndarray
 
     @classmethod
-    def drawn(cls, rng, quadratic: float = 0.0) -> Truth:
+    def drawn(cls, rng, quadratic: float = 0.0, noise: float = NOISE) -> Truth:
         """Draw one from the prior."""
-        row = CENTRE + SPREAD * rng.standard_normal(3)
-        shown = [np.asarray(true_responses(jnp.asarray(row), quadratic, v)[0]) for v in IMPULSES]
-        return cls(row, quadratic, np.concatenate(shown))
+        row, places = CENTRE + SPREAD * rng.standard_normal(3), np.round(TIMES / STEP).astype(int)
+        shown = [np.asarray(true_motion(jnp.asarray(row), quadratic, v)[0])[places] for v in IMPULSES]
+        return cls(row, quadratic, noise, np.concatenate(shown))
 
     def measured(self, order, rng) -> np.ndarray:
         """Measure at candidates."""
-        return self.responses[order] + NOISE * rng.standard_normal(len(order))
+        return self.responses[order] + self.noise * rng.standard_normal(len(order))
+
+    def at(self, condition) -> float:
+        """Return what it does at any condition (impulse, time)."""
+        motion, _ = true_motion(jnp.asarray(self.row), self.quadratic, condition[0])
+        return float(motion[round(condition[1] / STEP)])
+
+    def peak(self, impulse) -> float:
+        """Return its largest displacement."""
+        return float(true_motion(jnp.asarray(self.row), self.quadratic, impulse)[1])
 
 
 def forecast(
     posterior: Posterior, rng, seed, target: float, impulse=1.0, allocation="greedy", futures=100
 ) -> Requirement:
     """Forecast how many more displacements it takes until the peak is known."""
-    measured = {"impulse": CANDIDATES[PILOT, 0]}
-    regime = Regime.of(measured, {"impulse": [impulse]}, {"impulse": "m/s"})
     return precision(
         posterior.draws(rng),
         observe,
         PEAKS[impulse],
-        NOISE,
+        posterior.noise,
         CANDIDATES,
         target,
         jax.random.key(seed),
@@ -213,8 +222,6 @@ def forecast(
         replicates=futures,
         particles=DRAWS // 4,
         name=f"largest displacement after an impulse of {impulse:g} m/s",
-        regime=regime,
-        direct=DIRECT if impulse == 2.5 else None,
     )
 
 
@@ -224,32 +231,32 @@ def replication(seed: int, target: float) -> tuple[Requirement, float]:
     truth = Truth.drawn(rng)
     posterior = Posterior.of(truth.measured(PILOT, rng), PILOT, rng)
     need = forecast(posterior, rng, seed, target)
+    return need, collected(need, truth, posterior, target, seed)
+
+
+def collected(need: Requirement, truth: Truth, posterior: Posterior, target: float, seed: int) -> float:
+    """Measure by the plan of a forecast until the target is met; return how many it took."""
     if need.verdict == "MET":
-        return need, 0.0
+        return 0.0
     order = need.forecast["order"].values
-    met = posterior.sd_path(truth.measured(order, rng), order, 0) <= target
-    return need, float(np.argmax(met)) + 1 if met.any() else math.inf
+    met = posterior.sd_path(truth.measured(order, np.random.default_rng([seed, 2])), order, 0) <= target
+    return float(np.argmax(met)) + 1 if met.any() else math.inf
 
 
 @jax.jit
-def directly(log_parameters):
-    """Return responses at every direct condition (..., D)."""
-    places = jnp.round(TIMES / STEP).astype(int)
-
-    def one(row):
-        return trajectory(named(row), DIRECT[0, 0])[places]
-
-    return jax.lax.map(one, log_parameters, batch_size=2000)
+def predicted(log_parameters, condition):
+    """Return responses at one condition (...)."""
+    return jax.lax.map(lambda row: observe(named(row), condition), log_parameters, batch_size=2000)
 
 
-def found_out(need: Requirement, posterior: Posterior, shown: np.ndarray, rng) -> bool:
+def found_out(need: Requirement, posterior: Posterior, truth: Truth, rng) -> bool:
     """Tell whether the direct measurements that the statement asks for reveal what the model misses."""
     assert need.regime is not None
     direct = need.regime.direct
     assert direct is not None
-    place = [str(condition) for condition in DIRECT.tolist()].index(direct.condition)
-    mean = shown[place] + NOISE * rng.standard_normal(direct.number).mean()
-    predicted, weight = np.asarray(directly(posterior.rows))[:, place], posterior.weight
-    centre = weight @ predicted
-    scatter = NOISE**2 / direct.number + weight @ (predicted - centre) ** 2
+    condition = json.loads(direct.condition)
+    mean = truth.at(condition) + truth.noise * rng.standard_normal(direct.number).mean()
+    responses, weight = np.asarray(predicted(posterior.rows, jnp.asarray(condition))), posterior.weight
+    centre = weight @ responses
+    scatter = truth.noise**2 / direct.number + weight @ (responses - centre) ** 2
     return abs(mean - centre) > 1.96 * math.sqrt(scatter)

@@ -1,17 +1,24 @@
 """Does what `physsynth.require` says of synthetic data hold? Simulated truth, table by table.
 
-    python experiments/benchmarks/require_synthetic.py [--only credit | worth | curve ...]
+    python experiments/benchmarks/require_synthetic.py [--only TABLE ...]
 
 credit: 1000 real tests with simulated twins, 50,000 further simulations; the simulator's failure rate is
 `bias` times the real one. Over 4000 replications: how often credit is given, how often the 95 % bound with
 credit then covers the true rate, how much lower it is, and beside it the usual prediction-powered interval
 and a power prior that takes simulation at its word.
 
-worth: how often the 90 % interval of the real-equivalents covers s^2 / (b^2 + s_z^2 / m).
+per_mile: the same for failures that come at a rate, 50, 10 and 2 expected in the real exposure, of which
+simulation reproduces four in five where it fails as often; 50 times that exposure is simulated besides.
+
+worth: how often the 90 % interval of the real-equivalents covers s^2 / (b^2 + s_z^2 / m). trained: the same
+for least squares trained on a synthetic set, at four true worths.
 
 curve: mean distance to the nearest of n points on the unit torus, 1 / (2 sqrt(n)), scored at 15, 30, 60 and
 120 points of one pilot of 120; how often the 90 % interval of the size covers 345, and how often that of a
-bootstrap of the subsamples does.
+bootstrap of the subsamples does. laws: independent scores at these sizes, ten of each, under four laws and
+three scatters.
+
+Seeds differ from those that anything here was chosen with.
 
 It prints, and writes next to this file under results/require_synthetic.json.
 """
@@ -31,9 +38,16 @@ import numpy as np
 from scipy import special, stats
 
 import physsynth
-from physsynth.require import ControlVariate, PowerPrior, PredictionPowered, learning_curve, worth
+from physsynth.require import (
+    ControlVariate,
+    PowerPrior,
+    PredictionPowered,
+    Trained,
+    learning_curve,
+    worth,
+)
 from physsynth.require.borrow import accepted, upper
-from physsynth.require.pairs import Pairs, Simulations
+from physsynth.require.pairs import WINDOWS, Pairs, Simulations
 
 RESULTS = Path(__file__).parent / "results"
 RATES, BIASES, AGREEMENT = (0.05, 0.01, 0.002), (1.0, 0.7, 0.4), 0.95
@@ -79,6 +93,32 @@ def credit() -> Iterator[dict]:
             }
 
 
+def per_mile() -> Iterator[dict]:
+    """Coverage of bounds with credit for failures that come at a rate; 1 mile run and simulated again."""
+    rng = np.random.default_rng(10)
+    for expected in (50, 10, 2):
+        for bias in BIASES:
+            both = 0.8 * min(bias, 1.0) * expected
+            means = np.array([[both, expected - both, bias * expected - both]]).T
+            caught, missed, cried = rng.poisson(means, (3, REPLICATIONS)).astype(float)
+            pairs = Pairs(caught, missed, cried, WINDOWS - caught - missed - cried)
+            seen = rng.poisson(50 * bias * expected, REPLICATIONS).astype(float)
+            simulated = Simulations(seen, np.full(REPLICATIONS, 50 * WINDOWS))
+            without = upper(pairs.failures, pairs.trials, np.array([CONFIDENCE]))[..., 0]
+            for method in METHODS:
+                bound = np.asarray(method.bound(pairs, simulated, CONFIDENCE))
+                given = accepted(pairs, bound, without)
+                covered = bound[given] * WINDOWS >= expected
+                yield {
+                    "expected failures": expected,
+                    "bias": bias,
+                    "method": method.name,
+                    "credit given": float(given.mean()),
+                    "coverage where given": float(covered.mean()),
+                    "bound over the one without": float(np.median((bound / without)[given])),
+                }
+
+
 def _usual(pairs, simulated, rate):
     """Tell where the two-sided normal 90 % interval of the prediction-powered estimate covers."""
     share = simulated.failures / simulated.trials
@@ -96,8 +136,8 @@ def _pooled(pairs, simulated):
 
 
 def of_worth() -> Iterator[dict]:
-    """Coverage of the real-equivalents of a mean."""
-    rng = np.random.default_rng(1)
+    """Coverage of the real-equivalents of a mean, on other seeds than the intervals were made with."""
+    rng = np.random.default_rng(30)
     for bias, sd, n, m in [
         (0.2, 1.2, 50, 2000),
         (0.5, 1.0, 30, 300),
@@ -110,7 +150,44 @@ def of_worth() -> Iterator[dict]:
         yield {"bias": bias, "sd": sd, "real": n, "synthetic": m, "worth": truth, "coverage": np.mean(inside)}
 
 
-PILOT, TRUTH = 120, 345
+PREDICTORS, REAL, FITTED = 5, 200, 4000
+YARDSTICK = Trained(
+    lambda sample: np.linalg.lstsq(sample[:, :PREDICTORS], sample[:, PREDICTORS], rcond=None)[0],
+    lambda slopes, sample: (sample[:, PREDICTORS] - sample[:, :PREDICTORS] @ slopes) ** 2,
+    sizes=(8, 12, 18, 27, 40, 60, 90, 135),
+    repeats=2,
+)
+
+
+def trained() -> Iterator[dict]:
+    """Coverage of the real-equivalents of a training set for least squares, at four true worths.
+
+    Trained on k rows it has the excess risk p / (k - p - 1).
+    """
+    for worth_of in (15, 30, 60, 100):
+        rng, inside, middles = np.random.default_rng([31, worth_of]), [], []
+        for _ in range(300):
+            error = rng.normal(size=PREDICTORS)
+            error *= math.sqrt(PREDICTORS / (worth_of - PREDICTORS - 1)) / np.linalg.norm(error)
+            synthetic = _rows(rng, FITTED, 1 + error)
+            excess = np.sum((YARDSTICK.fit(synthetic) - 1) ** 2)
+            truth = PREDICTORS + 1 + PREDICTORS / excess
+            q = worth(_rows(rng, REAL, np.ones(PREDICTORS)), synthetic, YARDSTICK).quantiles
+            inside.append(q[0.05] <= truth <= q[0.95])
+            middles.append(q[0.5] / truth)
+        yield {
+            "worth": worth_of,
+            "coverage": float(np.mean(inside)),
+            "median of the medians over the truth": float(np.median(middles)),
+        }
+
+
+def _rows(rng, n, slopes):
+    x = rng.normal(size=(n, PREDICTORS))
+    return np.column_stack([x, x @ slopes + rng.normal(size=n)])
+
+
+PILOT, TRUTH, CURVE_SEED = 120, 345, 20
 SIZES = np.array([15, 30, 60, 120])
 
 
@@ -124,23 +201,59 @@ def nearest_distances(rng, replicates=20, tests=400) -> np.ndarray:
 
 
 def curve() -> Iterator[dict]:
-    """Coverage of the size that meets a target."""
-    rng, target, rows = np.random.default_rng(0), 0.5 / math.sqrt(TRUTH), []
+    """Coverage of the size that meets a target, on one pilot."""
+    rng, target, rows = np.random.default_rng(CURVE_SEED), 0.5 / math.sqrt(TRUTH), []
     for _ in range(400):
         scores = nearest_distances(rng)
         need = learning_curve(SIZES, scores, target, pilot=PILOT)
         low, high = _bootstrap(rng, scores, target)
-        q = need.quantiles
-        rows.append([q[0.05] <= TRUTH <= q[0.95], q[0.95] / q[0.05], q[0.5], low <= TRUTH <= high])
-    coverage, span, middle, bootstrap = np.array(rows, float).T
+        rows.append([need.quantiles[q] for q in (0.05, 0.5, 0.95)] + [low <= TRUTH <= high])
+    low, middle, high, bootstrap = np.array(rows, float).T
     yield {
         "pilot": PILOT,
         "truth": TRUTH,
-        "coverage of 90 %": float(coverage.mean()),
-        "median ratio of the ends": float(np.median(span)),
+        "coverage of 90 %": float(np.mean((low <= TRUTH) & (high >= TRUTH))),
+        "missed below": float(np.mean(high < TRUTH)),
+        "missed above": float(np.mean(low > TRUTH)),
+        "median ratio of the ends": float(np.median(high / low)),
         "median of the medians": float(np.median(middle)),
         "coverage of a subsample bootstrap": float(bootstrap.mean()),
     }
+
+
+def two_regimes(n):
+    """A power law that steepens once 60 are seen."""
+    return 3 / (n**0.2 * (1 + (n / 60) ** 2) ** 0.2)
+
+
+LAWS = {
+    "power law": lambda n: 3 * n**-0.5,
+    "power law and floor": lambda n: 0.1 + 3 * n**-0.8,
+    "exponential": lambda n: 0.2 + np.exp(-((n / 40) ** 0.8)),
+    "two regimes": two_regimes,
+}
+SCATTERS = (0.001, 0.01, 0.04)
+
+
+def laws(seed: int = 21, replications: int = 200) -> Iterator[dict]:
+    """Coverage for independent scores under several laws, one of them in no family, and several scatters."""
+    for place, (name, law) in enumerate(LAWS.items()):
+        for scatter in SCATTERS:
+            rng, rows = np.random.default_rng([seed, place, int(1000 * scatter)]), []
+            for _ in range(replications):
+                scores = law(SIZES.astype(float)) * (1 + scatter * rng.normal(size=(10, len(SIZES))))
+                q = learning_curve(SIZES, scores, float(law(float(TRUTH)))).quantiles
+                rows.append([q[0.05], q[0.5], q[0.95]])
+            low, middle, high = np.array(rows).T
+            yield {
+                "law": name,
+                "scatter": scatter,
+                "coverage of 90 %": float(np.mean((low <= TRUTH) & (high >= TRUTH))),
+                "missed below": float(np.mean(high < TRUTH)),
+                "missed above": float(np.mean(low > TRUTH)),
+                "median ratio of the ends": float(np.median(high / low)),
+                "median of the medians": float(np.median(middle)),
+            }
 
 
 def _bootstrap(rng, scores, target):
@@ -151,7 +264,14 @@ def _bootstrap(rng, scores, target):
     return np.quantile(np.exp((math.log(target) - level) / slope), [0.05, 0.95])
 
 
-TABLES: dict[str, Callable[[], Iterator[dict]]] = {"credit": credit, "worth": of_worth, "curve": curve}
+TABLES: dict[str, Callable[[], Iterator[dict]]] = {
+    "credit": credit,
+    "per_mile": per_mile,
+    "worth": of_worth,
+    "trained": trained,
+    "curve": curve,
+    "laws": laws,
+}
 
 
 def main():

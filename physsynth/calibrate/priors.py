@@ -45,7 +45,7 @@ class Population:
 
 @dataclass(frozen=True)
 class Noise:
-    """Combined error model: a measurement has standard deviation sqrt(a^2 + (b f)^2).
+    """Combined error model: a measurement has standard deviation sqrt(a^2 + (b f)^2 + (e f)^2).
 
     Parameters
     ----------
@@ -53,17 +53,21 @@ class Noise:
         Prior of a, in the output's unit.
     proportional : Distribution, optional
         Prior of b, without unit.
+    simulator : float
+        The simulator's own relative error e, known beforehand, as that of a network in a solver's place.
     """
 
     additive: dist.Distribution | None = None
     proportional: dist.Distribution | None = None
+    simulator: float = 0.0
 
 
 def deviation(prediction: jax.Array, noise: Mapping[str, jax.Array]) -> jax.Array:
     """Return the standard deviation of a measurement of `prediction` under posterior noise values."""
     additive = noise.get("additive_noise", jnp.zeros(()))
     proportional = noise.get("proportional_noise", jnp.zeros(()))
-    return jnp.sqrt(additive**2 + (proportional * prediction) ** 2)
+    simulator = noise.get("simulator_noise", jnp.zeros(()))
+    return jnp.sqrt(additive**2 + (proportional**2 + simulator**2) * prediction**2)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from physsynth.pinn.problem import Problem
 from physsynth.pinn.sampling import Sampling
 from physsynth.pinn.solution import Solution
 from physsynth.pinn.solve import solve
-from physsynth.pinn.surrogate import Surrogate, emulate, surrogate
+from physsynth.pinn.surrogate import Surrogate, emulate, emulated, load_emulator, problem_of, surrogate
 from physsynth.pinn.training import Stage
 
 __all__ = [
@@ -48,6 +48,9 @@ __all__ = [
     "Surrogate",
     "Symmetry",
     "emulate",
+    "emulated",
+    "load_emulator",
+    "problem_of",
     "solve",
     "surrogate",
 ]

@@ -2,7 +2,8 @@
 
 The lift meets the values on each face: coordinate by coordinate it adds what is still missing there,
 blended linearly to the opposite face (transfinite interpolation, Gordon and Hall 1973). The mask
-vanishes there. Periodicity and symmetry enter through what the network sees.
+vanishes there. Periodicity enters through what the network sees, a symmetry by adding the network's mirror
+image: each weight then serves twice.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain, combinations
+from math import prod
 from typing import TYPE_CHECKING, TypeVar
 
 import jax
@@ -32,6 +35,31 @@ class Face:
     coordinate: str
     position: float
     value: Value
+
+
+@dataclass(frozen=True)
+class Mirror:
+    """An image of the points in the middle of some coordinates, at which fields are even or odd.
+
+    Attributes
+    ----------
+    sums : mapping of str to float
+        Of each mirrored coordinate: its value and that of its image add up to this.
+    symmetries : tuple of Symmetry
+        What is known of the fields.
+    """
+
+    sums: Mapping[str, float]
+    symmetries: tuple[Symmetry, ...]
+
+    def image(self, p: Mapping[str, jax.Array]) -> Mapping[str, jax.Array]:
+        """Return the points' images."""
+        return {**p, **{name: total - p[name] for name, total in self.sums.items()}}
+
+    def parity(self, field: str) -> float:
+        """Return 1 if a field is even, -1 if odd, 0 if it has no such symmetry."""
+        own = [s for s in self.symmetries if s.field in (field, None)]
+        return float(prod(s.parity for s in own)) if {s.along for s in own} == set(self.sums) else 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +91,6 @@ class Ansatz:
         """Return the function that vanishes where the exact conditions of a field hold."""
         factors = [self._initial_factor(initial) for initial in self.initials(field)]
         factors += [self._face_factor(face) for face in self.faces(field)]
-        factors += [self._scaled(s.along) for s in self._symmetries if s.parity == -1 and self._of(s, field)]
         if self._around_cuts(field):
             factors += self.problem.domain.cut_distances()
         return lambda p: _product(factors, p)
@@ -81,9 +108,19 @@ class Ansatz:
         """Return the exact initial conditions of a field."""
         return self._exact(Initial, field)
 
-    @property
-    def _symmetries(self):
-        return [c for c in self.problem.conditions if isinstance(c, Symmetry)]
+    @cached_property
+    def mirrors(self) -> tuple[Mirror, ...]:
+        """The images of a point under every combination of the problem's symmetries."""
+        symmetries = [c for c in self.problem.conditions if isinstance(c, Symmetry)]
+        along = sorted({s.along for s in symmetries})
+        chosen = chain.from_iterable(combinations(along, n) for n in range(1, len(along) + 1))
+        return tuple(
+            Mirror(
+                {name: sum(self.problem.domain.intervals[name]) for name in names},
+                tuple(s for s in symmetries if s.along in names),
+            )
+            for names in chosen
+        )
 
     def _exact(self, kind: type[_Kind], field: str) -> list[_Kind]:
         chosen = (c for c in self.problem.conditions if isinstance(c, kind))
@@ -109,11 +146,8 @@ class Ansatz:
         scaled = self._scaled(name)
         if name in self.problem.periodic:
             waves = range(1, self.problem.periodic[name].harmonics + 1)
-            even = any(s.along == name for s in self._symmetries)
             cosines = [lambda p, k=k: jnp.cos(jnp.pi * k * scaled(p)) for k in waves]
-            return cosines + ([] if even else [lambda p, k=k: jnp.sin(jnp.pi * k * scaled(p)) for k in waves])
-        if any(s.along == name for s in self._symmetries):
-            return [lambda p: 2.0 * scaled(p) ** 2 - 1.0]
+            return cosines + [lambda p, k=k: jnp.sin(jnp.pi * k * scaled(p)) for k in waves]
         return [scaled]
 
     def _initial_factor(self, initial) -> Function:

@@ -172,7 +172,7 @@ def _check_contradictions(problem, field):
         if not error <= _TOLERANCE * (1.0 + size):
             raise ParameterError(
                 "conditions that contradict each other",
-                key=f"{what} of {field} at {name} = {position:g}",
+                key=f"{what} of {field} " + (f"about {name}" if position is None else f"at {name} = {position:g}"),
                 wanted="a value that agrees with the other conditions where they meet",
                 got=f"a difference of {float(error):.3g}",
                 advice="make one of them agree, or penalise it: exact=False",
@@ -184,13 +184,24 @@ def _claims(problem, ansatz, field):
     yield from ((i.along, intervals[i.along][0], i.value, "Initial") for i in ansatz.initials(field))
     yield from ((f.coordinate, f.position, f.value, "Dirichlet") for f in ansatz.faces(field))
     lift = ansatz.lift(field)
+    for mirror in ansatz.mirrors:
+        yield from _mirror_claims(ansatz, mirror, field)
     for name in problem.periodic:
         low, high = intervals[name]
         yield name, low, lambda p, c=name, end=high: lift({**p, c: jnp.full_like(p[c], end)}), "Periodic"
 
 
+def _mirror_claims(ansatz, mirror, field):
+    """Values and faces must be as symmetric as the field; compared everywhere."""
+    name, parity = next(iter(mirror.sums)), mirror.parity(field)
+    lift, mask = ansatz.lift(field), ansatz.mask(field)
+    if parity:
+        yield name, None, lambda p: parity * lift(mirror.image(p)), "Symmetry of the values"
+        yield name, None, lambda p: lift(p) + mask(mirror.image(p)) - mask(p), "Symmetry of the faces"
+
+
 def _points_on(problem, name, position):
-    """Return points of a face, a quarter of the values of every variable at either of its ends."""
+    """Return points of a face, or of the whole box if the position is None, a quarter of the values of every variable at either of its ends."""
     unit = jax.random.uniform(jax.random.key(0), (len(problem.variables), _SAMPLE))
     p = {
         other: low + (high - low) * row
@@ -198,4 +209,5 @@ def _points_on(problem, name, position):
             problem.variables.items(), jnp.clip(2.0 * unit - 0.5, 0.0, 1.0), strict=True
         )
     }
-    return {**p, **problem.constants, name: jnp.full(_SAMPLE, position)}
+    p |= problem.constants
+    return p if position is None else {**p, name: jnp.full(_SAMPLE, position)}

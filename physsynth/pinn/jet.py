@@ -45,6 +45,12 @@ class Jet:
         """The function itself, without its derivatives."""
         return self.coefficients[0]
 
+    @property
+    def parts(self) -> list[jax.Array]:
+        """The coefficients one by one; a split, whose transpose is one concatenation, not a sum of pads."""
+        pieces = jax.lax.split(self.coefficients, [1] * len(self.indices), axis=0)
+        return [piece[0] for piece in pieces]
+
     def derivative(self, index: MultiIndex) -> jax.Array:
         """Return the partial derivative D^index."""
         return self.coefficients[self.indices.position[index]] * self.indices.factorial(index)
@@ -55,7 +61,8 @@ class Jet:
     def __add__(self, other) -> Jet:
         if isinstance(other, Jet):
             return Jet(self.coefficients + other.coefficients, self.indices)
-        return Jet(self.coefficients.at[0].add(other), self.indices)
+        first, *others = self.parts
+        return Jet(jnp.stack([first + other, *others]), self.indices)
 
     def __sub__(self, other) -> Jet:
         return self + (-1.0) * other
@@ -63,7 +70,7 @@ class Jet:
     def __mul__(self, other) -> Jet:
         if not isinstance(other, Jet):
             return Jet(self.coefficients * other, self.indices)
-        a, b = self.coefficients, other.coefficients
+        a, b = self.parts, other.parts
         rows = [_total(a[i] * b[j] for i, j in pairs) for pairs in self.indices.products]
         return Jet(jnp.stack(rows), self.indices)
 
@@ -75,7 +82,7 @@ class Jet:
 
 def tanh(z: Jet) -> Jet:
     """Return the hyperbolic tangent of a jet."""
-    c, indices = z.coefficients, z.indices
+    c, indices = z.parts, z.indices
     y: list[jax.Array] = [jnp.tanh(c[0])]
     slope: list[jax.Array] = [1.0 - y[0] ** 2]
     for terms, pairs in zip(indices.steps, indices.products[1:], strict=True):
@@ -86,7 +93,7 @@ def tanh(z: Jet) -> Jet:
 
 def sin_cos(z: Jet) -> tuple[Jet, Jet]:
     """Return the sine and the cosine of a jet."""
-    c, indices = z.coefficients, z.indices
+    c, indices = z.parts, z.indices
     sine, cosine = [jnp.sin(c[0])], [jnp.cos(c[0])]
     for terms in indices.steps:
         next_sine, next_cosine = _chain(terms, c, cosine), -_chain(terms, c, sine)

@@ -14,7 +14,7 @@ from physsynth.pinn.indices import Indices
 from physsynth.pinn.terms import Term, terms
 from physsynth.pinn.trial import Frame, Trial
 
-BLOCK = 500
+BLOCK = 250
 
 
 @jax.tree_util.register_dataclass
@@ -196,5 +196,4 @@ def _point_axes(frame):
 def _lengthen(frame):
     """Return the frame of one point as a set of one point."""
     points = {name: value[None] for name, value in frame.points.items()}
-    features, lifts, masks = jax.tree.map(lambda c: c[:, None], (frame.features, frame.lifts, frame.masks))
-    return Frame(points, features, lifts, masks)
+    return replace(jax.tree.map(lambda c: c[:, None], replace(frame, points={})), points=points)

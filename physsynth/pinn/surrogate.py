@@ -217,8 +217,7 @@ def in_place_of(simulator: Simulator, solution: Solution) -> Surrogate:
         return {**equation.read(field, p, **options), ERROR: error}
 
     function.__doc__ = f"Network of {solution.weights.size} weights in place of {simulator.name}."
-    found = jax.eval_shape(lambda p: equation.read(field, p, **simulator.options), _one_of_each(simulator))
-    outputs = {name: output for name, output in simulator.outputs.items() if name in found}
+    outputs = {name: simulator.outputs[name] for name in emulated(simulator)}
     base = replace(
         simulator,
         name=f"{simulator.name} (network)",
@@ -231,8 +230,36 @@ def in_place_of(simulator: Simulator, solution: Solution) -> Surrogate:
     return Surrogate(**{f.name: getattr(base, f.name) for f in fields(Simulator)}, solution=solution)
 
 
-def _one_of_each(simulator):
-    return {name: jnp.ones(p.distribution.event_shape) for name, p in simulator.parameters.items()}
+def emulated(simulator: Simulator) -> dict[str, jax.ShapeDtypeStruct]:
+    """Return the outputs that are read off the field of a simulator with an equation, with their shapes."""
+    equation = simulator.equation
+    assert equation is not None
+
+    def nothing(p, **coordinates):
+        return jnp.zeros(jnp.broadcast_shapes(*(jnp.shape(value) for value in coordinates.values())))
+
+    p = {name: jnp.ones(p.distribution.event_shape) for name, p in simulator.parameters.items()}
+    found = jax.eval_shape(lambda p: equation.read(nothing, p, **simulator.options), p)
+    return {name: found[name] for name in simulator.outputs if name in found}
+
+
+def load_emulator(
+    path: Path | str, simulator: Simulator, ranges: Mapping[str, Interval] | None = None
+) -> Surrogate:
+    """Read a network that stands in for a simulator, written by ``emulate(...).solution.save(path)``.
+
+    Parameters
+    ----------
+    path : path
+    simulator, ranges
+        As they were given to `emulate`; what the simulator computes is code, so it is not in the file.
+
+    Raises
+    ------
+    DataError
+        If the file holds a solution of another problem.
+    """
+    return in_place_of(simulator, Solution.load(path, problem_of(simulator, ranges or {})))
 
 
 def _reach(simulator, name) -> Interval:

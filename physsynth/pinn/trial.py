@@ -33,12 +33,15 @@ class Frame:
     points : mapping of str to array (point,)
         Each coordinate and each varied parameter.
     features : Jet (point, feature)
+    mirrored : tuple of Jet (point, feature)
+        Of the mirror images of the points, where the fields are symmetric.
     lifts, masks : mapping of str to Jet (point,)
         Of each field.
     """
 
     points: dict[str, jax.Array]
     features: Jet
+    mirrored: tuple[Jet, ...]
     lifts: dict[str, Jet]
     masks: dict[str, Jet]
 
@@ -64,21 +67,33 @@ class Trial:
         """Compute what does not depend on the weights, at points (point,)."""
         p = {**points, **self.problem.constants}
         p = {name: jnp.broadcast_to(value, next(iter(points.values())).shape) for name, value in p.items()}
-        features = jnp.stack([taylor(f, p, indices).coefficients for f in self.ansatz.features], axis=-1)
+
+        def features(image):
+            rows = [taylor(lambda p, f=f: f(image(p)), p, indices) for f in self.ansatz.features]
+            return Jet(jnp.stack([row.coefficients for row in rows], axis=-1), indices)
+
         return Frame(
             dict(points),
-            Jet(features, indices),
+            features(lambda p: p),
+            tuple(features(mirror.image) for mirror in self.ansatz.mirrors),
             {name: taylor(self.ansatz.lift(name), p, indices) for name in self.problem.fields},
             {name: taylor(self.ansatz.mask(name), p, indices) for name in self.problem.fields},
         )
 
     def jets(self, weights: jax.Array, frame: Frame) -> dict[str, Jet]:
         """Return the jet of each field."""
-        out = self.network.apply(weights, frame.features)
+        here = self.network.apply(weights, frame.features)
+        there = [self.network.apply(weights, features) for features in frame.mirrored]
         return {
-            name: frame.lifts[name] + frame.masks[name] * out[..., i]
+            name: frame.lifts[name] + frame.masks[name] * self._symmetric(name, here[..., i], there, i)
             for i, name in enumerate(self.problem.fields)
         }
+
+    def _symmetric(self, field, here, there, i):
+        """Add what the network says at the mirror images, with the parity of the field; 0 if it has none."""
+        for mirror, out in zip(self.ansatz.mirrors, there, strict=True):
+            here = here + mirror.parity(field) * out[..., i]
+        return here
 
     def fields(self, weights: jax.Array, frame: Frame) -> dict[str, Field]:
         """Return the fields as a residual sees them."""

@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Float
 
+from physsynth.rare.draws import Draws
 from physsynth.rare.evaluator import Evaluator
 from physsynth.rare.intervals import Weighted
 from physsynth.rare.mixture import Mixture
@@ -31,7 +32,7 @@ from physsynth.rare.subset import Subset, SubsetRun, pooled, stuck
 
 CORRELATED = 10.0
 ITERATIONS = 200
-SHARE = 0.8
+FIRST = 0.5
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Bridge:
         Fewest complete runs behind an interval.
     """
 
-    subset: Subset = field(default_factory=Subset)
+    subset: Subset = field(default_factory=lambda: Subset(size=500, full=True))
     least: int = 5
 
     def run(
@@ -58,52 +59,39 @@ class Bridge:
         target_cov: float,
     ) -> Estimate:
         """Estimate within the evaluator's budget; `variance` is the mixture's squared cov of one draw."""
-        n = 1.3 * max(variance, 0.05) / (SHARE * target_cov) ** 2
-        drawn = _Drawn.of(mixture, evaluator, rng, int(min(n, evaluator.remaining / 3)))
-        before, runs = evaluator.cost, [self.subset.once(evaluator, rng)]
-        while not self._enough(drawn, mixture, runs, target_cov):
-            if evaluator.remaining < 1.1 * (evaluator.cost - before) / len(runs):
+        n = int(min(FIRST * max(variance, 0.05) / target_cov**2, evaluator.remaining / 3))
+        drawn, runs, dearest = Draws.of(mixture, evaluator, rng, n), [], 0
+        while (joined := self._joined(drawn, mixture, runs)) is None or joined.spread.cov > target_cov:
+            more = n // 2 if joined is not None and joined.draws_are_fewer else 0
+            if evaluator.remaining < (more or 1.1 * dearest):
                 break
-            runs.append(self.subset.once(evaluator, rng))
+            if more:
+                drawn = drawn.joined(Draws.of(mixture, evaluator, rng, more))
+            else:
+                runs.append(self.subset.once(evaluator, rng))
+                dearest = max(dearest, runs[-1].cost)
         joined = _Joined.of(drawn, mixture, runs)
         if joined is None:
             return pooled(runs, target_cov)
         return joined.estimate(target_cov, stuck(runs))
 
-    def _enough(self, drawn, mixture, runs, target_cov):
-        complete = [run for run in runs if run.complete]
-        if len(complete) < self.least:
-            return False
-        joined = _Joined.of(drawn, mixture, runs)
-        return joined is not None and joined.spread.cov <= target_cov
-
-
-@dataclass(frozen=True)
-class _Drawn:
-    """Draws of the mixture: points, g, and log q / phi."""
-
-    u: Float[np.ndarray, "n d"]
-    g: Float[np.ndarray, " n"]
-    log_ratio: Float[np.ndarray, " n"]
-
-    @classmethod
-    def of(cls, mixture: Mixture, evaluator: Evaluator, rng: np.random.Generator, n: int) -> _Drawn:
-        u = mixture.sample(rng, n)
-        return cls(u, evaluator.values(u), mixture.log_ratio(u))
+    def _joined(self, drawn, mixture, runs):
+        enough = sum(run.complete for run in runs) >= self.least
+        return _Joined.of(drawn, mixture, runs) if enough else None
 
 
 @dataclass(frozen=True)
 class _Joined:
     """The draws, the complete runs, q / phi at the failing points of each, and the probability p."""
 
-    drawn: _Drawn
+    drawn: Draws
     runs: tuple[SubsetRun, ...]
     of_draws: Float[np.ndarray, " n"]
     of_runs: tuple[np.ndarray, ...]
     probability: float
 
     @classmethod
-    def of(cls, drawn: _Drawn, mixture: Mixture, runs: Sequence[SubsetRun]) -> _Joined | None:
+    def of(cls, drawn: Draws, mixture: Mixture, runs: Sequence[SubsetRun]) -> _Joined | None:
         """Return both together; None unless each of two runs at least, and the draws, met failures."""
         good = tuple(run for run in runs if run.complete and len(run.u))
         fails = drawn.g <= 0
@@ -126,14 +114,28 @@ class _Joined:
         return sum(len(ratio) for ratio in self.of_runs) / CORRELATED
 
     @property
-    def spread(self) -> Weighted:
-        """Uncertainty of A and of B, joined; degrees of freedom after Welch and Satterthwaite."""
-        a = Weighted.of(np.where(self.drawn.g <= 0, self.h(self.of_draws), 0.0))
+    def of_drawing(self) -> Weighted:
+        """A and its uncertainty."""
+        return self.drawn.mean(self.h(self.of_draws))
+
+    @property
+    def between_runs(self) -> float:
+        """Squared coefficient of variation of B, from the runs' own values of it."""
         size = np.array([len(ratio) for ratio in self.of_runs]) / self.m / CORRELATED
         b = np.array([np.mean(ratio * self.h(ratio)) for ratio in self.of_runs])
-        between = np.sum((size * (b / (size @ b) - 1.0)) ** 2) * len(b) / (len(b) - 1)
+        return float(np.sum((size * (b / (size @ b) - 1.0)) ** 2) * len(b) / (len(b) - 1))
+
+    @property
+    def draws_are_fewer(self) -> bool:
+        """Whether draws of the mixture, not runs, are what the precision lacks."""
+        return self.of_drawing.cov**2 > self.between_runs
+
+    @property
+    def spread(self) -> Weighted:
+        """Uncertainty of A and of B, joined; degrees of freedom after Welch and Satterthwaite."""
+        a, between, k = self.of_drawing, self.between_runs, len(self.of_runs)
         variance = a.cov**2 + between
-        freedom = variance**2 / (a.cov**4 / max(a.effective - 1, 1) + between**2 / (len(b) - 1))
+        freedom = variance**2 / (a.cov**4 / max(a.effective - 1, 1) + between**2 / (k - 1))
         return Weighted(self.probability, float(np.sqrt(variance)), float(freedom + 1), len(self.of_draws))
 
     def estimate(self, target_cov: float, doubts: tuple[str, ...]) -> Estimate:

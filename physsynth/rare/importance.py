@@ -14,16 +14,17 @@ Structural Safety 23 (half-spaces at design points).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 from scipy.special import logsumexp
 
+from physsynth.rare.draws import Draws
 from physsynth.rare.evaluator import Evaluator
 from physsynth.rare.fitting import fit_mixture
 from physsynth.rare.form import ITERATIONS
-from physsynth.rare.intervals import Binomial, Weighted
+from physsynth.rare.intervals import Binomial
 from physsynth.rare.mixture import Mixture
 from physsynth.rare.outcome import Estimate, weighted_estimate
 from physsynth.rare.planes import Planes, diverse, planes_along_rays, planes_from
@@ -107,10 +108,10 @@ class Importance:
         wanted = plan.wanted(target_cov)
         n = max(wanted, self.least, min(evaluator.cost, self.generosity * wanted))
         n = int(min(n, evaluator.remaining))
-        drawn = _Drawn.of(plan.mixture, evaluator, rng, n)
-        while missing := min(drawn.missing(plan.fitted_variance, target_cov), evaluator.remaining):
-            drawn = drawn.joined(_Drawn.of(plan.mixture, evaluator, rng, missing))
-        u, g, spread = drawn.u, drawn.g, drawn.spread(plan.fitted_variance)
+        drawn = Draws.of(plan.mixture, evaluator, rng, n)
+        while missing := min(_missing(drawn, plan.fitted_variance, target_cov), evaluator.remaining):
+            drawn = drawn.joined(Draws.of(plan.mixture, evaluator, rng, missing))
+        u, g, spread = drawn.u, drawn.g, drawn.spread.at_least(plan.fitted_variance)
         weight = np.exp(-drawn.log_ratio) / max(len(g), 1)
         warnings = plan.doubts(len(g), target_cov)
         return weighted_estimate(u, g, weight, spread, target_cov, warnings, plan.planes.points)
@@ -202,7 +203,7 @@ class Plan:
     def drawn(self, evaluator: Evaluator, rng: np.random.Generator, n: int) -> Plan:
         """Return the plan after one more round of `n` draws, refitted."""
         assert self.mixture is not None
-        drawn = _Drawn.of(self.mixture, evaluator, rng, n)
+        drawn = Draws.of(self.mixture, evaluator, rng, n)
         history, fails = (*self.history, (self.mixture, n)), drawn.u[drawn.g <= 0]
         old = np.logaddexp(self.log_drawn, np.log(n) + self.mixture.log_ratio(self.u))
         log_drawn = np.concatenate([old, _balance(history, fails)])
@@ -274,35 +275,12 @@ class Plan:
         return diverse(seen[heavy[cover[heavy] > UNCOVERED][:200]], most)
 
 
-@dataclass(frozen=True)
-class _Drawn:
-    """Draws of a mixture: points, g, log q / phi, and which component made each."""
-
-    u: np.ndarray
-    g: np.ndarray
-    log_ratio: np.ndarray
-    stratum: np.ndarray
-
-    @classmethod
-    def of(cls, mixture: Mixture, evaluator: Evaluator, rng: np.random.Generator, n: int) -> _Drawn:
-        u, stratum = mixture.strata(rng, n)
-        return cls(u, evaluator.values(u), mixture.log_ratio(u), stratum)
-
-    def joined(self, other: _Drawn) -> _Drawn:
-        """Return both as one sample."""
-        return _Drawn(*(np.concatenate([getattr(d, f.name) for d in (self, other)]) for f in fields(self)))
-
-    def spread(self, variance: float) -> Weighted:
-        """Return the uncertainty of the mean weight, not below a variance foreseen for one draw."""
-        weight = np.where(self.g <= 0, np.exp(-self.log_ratio), 0.0)
-        return Weighted.of(weight, self.stratum).at_least(variance)
-
-    def missing(self, variance: float, target_cov: float) -> int:
-        """Return the draws still wanted, at most twice as many again."""
-        n, cov = len(self.g), self.spread(variance).cov
-        if cov <= target_cov:
-            return 0
-        return int(min(2 * n, max(100, 1.1 * n * (cov / target_cov) ** 2 - n))) if np.isfinite(cov) else n
+def _missing(drawn: Draws, variance: float, target_cov: float) -> int:
+    """Return the draws still wanted, at most twice as many again."""
+    n, cov = len(drawn.g), drawn.spread.at_least(variance).cov
+    if cov <= target_cov:
+        return 0
+    return int(min(2 * n, max(100, 1.1 * n * (cov / target_cov) ** 2 - n))) if np.isfinite(cov) else n
 
 
 def _balance(history, u):

@@ -12,7 +12,7 @@ and Straub (2015), ibid. 41 (conditional sampling with an adaptive step).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -36,6 +36,7 @@ class SubsetRun:
     unknown_weight: np.ndarray
     complete: bool
     draws: int
+    cost: int = 0
 
     @property
     def weight(self) -> np.ndarray:
@@ -55,29 +56,39 @@ class Subset:
         p0, the conditional probability of a level.
     least : int
         Fewest runs behind an interval.
+    full : bool
+        Whether a last level of chains fills the failure domain, for more and less alike failing points.
     """
 
     size: int = 1000
     fraction: float = 0.1
     least: int = 6
+    full: bool = False
 
     def run(self, evaluator: Evaluator, rng: np.random.Generator, target_cov: float) -> Estimate:
         """Estimate within the evaluator's budget."""
-        before, runs = evaluator.cost, [self.once(evaluator, rng)]
+        runs = [self.once(evaluator, rng)]
         while not _enough(runs, target_cov, self.least):
-            if evaluator.remaining < 1.1 * (evaluator.cost - before) / len(runs):
+            if evaluator.remaining < 1.1 * max(run.cost for run in runs):
                 break
             runs.append(self.once(evaluator, rng))
         return pooled(runs, target_cov)
 
     def once(self, evaluator: Evaluator, rng: np.random.Generator) -> SubsetRun:
         """Run all levels once; incomplete where the budget or the limit state stops it."""
+        before = evaluator.cost
+        run = self._levels(evaluator, rng)
+        return replace(run, cost=evaluator.cost - before)
+
+    def _levels(self, evaluator, rng):
         u = rng.standard_normal((min(self.size, max(evaluator.remaining, 1)), evaluator.dimension))
         level = _Level.start(u, evaluator.values(u))
         while level.threshold(self.fraction) > 0:
             needed = int(len(level.g) * (1 - self.fraction)) + 1
             if level.share(self.fraction) > STUCK or evaluator.remaining < needed:
                 return level.finish(complete=False)
+            level = _next_level(level, self.fraction, evaluator, rng)
+        if self.full and level.share(self.fraction) > 0 and evaluator.remaining >= len(level.g):
             level = _next_level(level, self.fraction, evaluator, rng)
         return level.finish(complete=True)
 

@@ -46,6 +46,8 @@ def _sections(statement):
     worth = _table(statement["worth"], "Most of the quantity's variance that knowing each could remove.")
     yield Section("How the number comes about", "The quantity's width as data come in.", _fan(drawn))
     yield Section("Where to measure", "", [*where, *worth])
+    in_hand = _table(statement.get("in_hand", ()), "Without each of them, or a group.")
+    yield Section("Measurements in hand", "Which of them matter.", in_hand)
     yield Section(
         "Simulation", "Without and with it, side by side.", [Text(statement["credit"]), *_tipping(drawn)]
     )

@@ -1,6 +1,7 @@
 """How much real data is still needed: one function a question, each answered by a `Requirement`."""
 
 from physsynth.core.checks import Check as Check
+from physsynth.require.allocate import Batch as Batch
 from physsynth.require.allocate import Greedy as Greedy
 from physsynth.require.allocate import Uniform as Uniform
 from physsynth.require.belief import PartialBelief as PartialBelief
@@ -12,6 +13,7 @@ from physsynth.require.credit import Credit as Credit
 from physsynth.require.demonstration import demonstration as demonstration
 from physsynth.require.failures import Binomial as Binomial
 from physsynth.require.failures import Poisson as Poisson
+from physsynth.require.in_hand import InHand as InHand
 from physsynth.require.learning_curve import learning_curve as learning_curve
 from physsynth.require.monitor import monitor as monitor
 from physsynth.require.noise import Bernoulli as Bernoulli
@@ -21,7 +23,9 @@ from physsynth.require.population import population as population
 from physsynth.require.precision import precision as precision
 from physsynth.require.rates import comparison as comparison
 from physsynth.require.rates import estimation as estimation
+from physsynth.require.regime import Axis as Axis
 from physsynth.require.regime import Regime as Regime
+from physsynth.require.regime import placed as placed
 from physsynth.require.requirement import Question as Question
 from physsynth.require.requirement import Requirement as Requirement
 from physsynth.require.statement import Round as Round
@@ -30,6 +34,8 @@ from physsynth.require.worth import Estimate as Estimate
 from physsynth.require.worth import worth as worth
 
 __all__ = [
+    "Axis",
+    "Batch",
     "Bernoulli",
     "Binomial",
     "Check",
@@ -38,6 +44,7 @@ __all__ = [
     "Estimate",
     "Gaussian",
     "Greedy",
+    "InHand",
     "PartialBelief",
     "Poisson",
     "PowerPrior",
@@ -55,6 +62,7 @@ __all__ = [
     "estimation",
     "learning_curve",
     "monitor",
+    "placed",
     "population",
     "precision",
     "worth",

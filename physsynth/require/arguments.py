@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from physsynth.core.errors import ParameterError
 
@@ -85,6 +86,22 @@ def count(name: str, value: float, least: int = 0) -> int:
     if not _number(value) or value != math.floor(value) or value < least:
         raise ParameterError("not a count", key=name, wanted=f"a whole number >= {least}", got=repr(value))
     return int(value)
+
+
+def places(name: str, members: Sequence[int], size: int) -> list[int]:
+    """Return `members` as a list of indices below `size`.
+
+    Raises
+    ------
+    ParameterError
+        If there is none, or one is no such index.
+    """
+    indices = list(members)
+    if not indices or not all(index in range(size) for index in indices):
+        raise ParameterError(
+            "a group of unknown members", key=name, wanted=f"indices below {size}", got=repr(members)
+        )
+    return indices
 
 
 def _number(value) -> bool:

@@ -119,7 +119,7 @@ class PartialBelief:
         If a number is outside its domain.
 
     Source: Zhao, Robu, Flynn, Salako and Strigini (2019), Assessing the safety and reliability of autonomous
-    vehicles from road testing, ISSRE 2019, theorem 1 and appendix A.
+    vehicles from road testing, ISSRE 2019, arXiv:1908.06540.
     """
 
     goal: float

@@ -17,7 +17,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float
 
-from physsynth.core.errors import ParameterError
+from physsynth.require import arguments
 from physsynth.require.allocate import Local, Plan
 from physsynth.require.screen import Screen
 
@@ -40,7 +40,7 @@ def table(
     before = float(local.direction @ local.direction)
     gains = -np.diff(np.concatenate([[before], plan.variance[: len(order)]]))
     each = [[c] for c in range(len(local.costs))]
-    together = [_members(name, members, len(each)) for name, members in groups.items()]
+    together = [arguments.places(f"groups.{name}", members, len(each)) for name, members in groups.items()]
     count = np.bincount(order, minlength=len(each))
     shares = np.bincount(order, gains, len(each)) / max(gains.sum(), np.finfo(float).tiny)
     information = local.information.swapaxes(0, 1)
@@ -69,18 +69,6 @@ def table(
         },
         {"condition": [*labels, *groups]},
     )
-
-
-def _members(name, members, size):
-    places = list(members)
-    if not places or not all(place in range(size) for place in places):
-        raise ParameterError(
-            "a group of unknown candidates",
-            key=f"groups.{name}",
-            wanted=f"indices below {size}",
-            got=repr(members),
-        )
-    return places
 
 
 def _sum(count, information, places):

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -61,11 +61,12 @@ def demonstration(
     exposure : float
         Trials, miles or hours so far, those failures included.
     simulated : (failures, trials), or array of 0 and 1, optional
-        Outcomes of a larger simulated set, drawn like the real tests.
+        Outcomes of a larger simulated set, drawn like the real tests; for a rate (failures, exposure).
     paired : array (n, 2) or mapping, optional
         Real and simulated outcome of each real test, 1 for a failure; or their counts by the names
-        "both", "real_only", "simulated_only", "neither". They are the real tests: leave `failures` and
-        `exposure` out.
+        "both", "real_only", "simulated_only", "neither". For a rate the exposure that was run and simulated
+        again, and the failures in it: "both" where simulation failed with the real run, "real_only",
+        "simulated_only", "exposure". They are the real tests: leave `failures` and `exposure` out.
     belief : Belief, optional
         `Prior` for a conjugate prior, `PartialBelief` for conservative Bayesian inference; without one
         the statement is the exact frequentist one.
@@ -106,9 +107,10 @@ def demonstration(
     kind, held = exposure_kind(model, unit), _belief(belief)
     if paired is None and simulated is None:
         return _real(kind, held, rate, confidence, failures, exposure)
-    pairs, simulations = _borrowed(kind, held, failures, exposure, paired, simulated)
-    without = _real(kind, held, rate, confidence, int(pairs.failures), float(pairs.trials))
-    return _with_simulation(kind, without, rate, confidence, pairs, simulations, method(credit))
+    twins = _borrowed(kind, held, failures, exposure, paired, simulated)
+    tested = float(twins.pairs.trials / twins.windows)
+    without = _real(kind, held, rate, confidence, int(twins.pairs.failures), tested)
+    return _with_simulation(kind, without, rate, confidence, twins, method(credit))
 
 
 def _real(kind, held, rate, confidence, failures, exposure) -> Requirement:
@@ -155,7 +157,7 @@ def _question(rate, confidence, kind, sort):
     )
 
 
-def _borrowed(kind, held, failures, exposure, paired, simulated) -> tuple[Pairs, Simulations]:
+def _borrowed(kind, held, failures, exposure, paired, simulated) -> _Twins:
     """Return pairs and simulations, once they fit together and with the rest."""
     for name, value in (("paired", paired), ("simulated", simulated)):
         if value is None:
@@ -169,13 +171,27 @@ def _borrowed(kind, held, failures, exposure, paired, simulated) -> tuple[Pairs,
         raise ParameterError(
             "real tests stated twice", key="exposure", wanted="the pairs alone, which are the real tests"
         )
-    if not isinstance(kind, Binomial) or not isinstance(held, Exact):
+    if not isinstance(held, Exact):
         raise ParameterError(
-            "credit for simulation where there is no such bound",
-            key="paired",
-            wanted='model="binomial" and no belief',
+            "credit for simulation beside a belief about the real rate alone",
+            key="belief",
+            wanted="no belief, or no simulation",
+            advice="such a belief does not say how the simulator and the real system go together; among the "
+            "priors that agree with it are some under which simulation tells nothing, and a conservative "
+            "inference has to reckon with those",
         )
-    return Pairs.of(paired), Simulations.of(simulated)
+    if isinstance(kind, Binomial):
+        return _Twins(Pairs.of(paired), Simulations.of(simulated))
+    pairs, windows = Pairs.at_rate(paired)
+    return _Twins(pairs, Simulations.at_rate(simulated, windows), windows)
+
+
+class _Twins(NamedTuple):
+    """Pairs and further simulations, as trials; how many trials there are in a unit of exposure."""
+
+    pairs: Pairs
+    simulated: Simulations
+    windows: float = 1.0
 
 
 def _with_simulation(
@@ -183,19 +199,19 @@ def _with_simulation(
     without: Requirement,
     rate: float,
     confidence: float,
-    pairs: Pairs,
-    simulated: Simulations,
+    twins: _Twins,
     borrowing: Borrowing,
 ) -> Requirement:
     """Set the bound with simulation beside the one without, and refuse it where it does not hold or help."""
     assert without.bound is not None
+    pairs, simulated, windows = twins
 
     def bound(more: float) -> float:
-        return float(borrowing.bound(pairs.extended(more), simulated, confidence))
+        return windows * float(borrowing.bound(pairs.extended(windows * more), simulated, confidence))
 
     credited = bound(0)
-    share = float(upper(simulated.failures, simulated.trials, np.array([confidence]))[0])
-    checks = _credit_checks(pairs, rate, confidence, credited, without.bound, share)
+    share = windows * float(upper(simulated.failures, simulated.trials, np.array([confidence]))[0])
+    checks = _credit_checks(twins, rate, confidence, credited, without.bound, share)
     rates = simulated.failures / simulated.trials, pairs.failures / pairs.trials
     credit = Credit(
         method=borrowing.name,
@@ -206,7 +222,7 @@ def _with_simulation(
         bias_means="its failure rate over the real one; below 1 it is too kind",
         curve=_tipping_curve(share, rate),
         refused="; ".join(check.name for check in checks if not check.passed),
-        **_equivalents(borrowing, pairs, simulated, confidence),
+        **_equivalents(borrowing, twins, confidence),
     )
     common: dict[str, Any] = {"credit": credit, "checks": checks}
     lines = (*without.assumptions, "the simulated set is drawn from the same scenarios as the pairs")
@@ -229,8 +245,9 @@ def _with_simulation(
     )
 
 
-def _credit_checks(pairs, rate, confidence, credited, bound_without, share):
-    least = float(lower(pairs.failures, pairs.trials, np.array([1 - confidence]))[0])
+def _credit_checks(twins, rate, confidence, credited, bound_without, share):
+    pairs = twins.pairs
+    least = twins.windows * float(lower(pairs.failures, pairs.trials, np.array([1 - confidence]))[0])
     highest = share / least if least > 0 else np.inf
     return (
         Check(
@@ -264,9 +281,9 @@ def _tipping_curve(share, rate):
     return xr.Dataset({"bound": ("bias", share / bias)}, {"bias": bias})
 
 
-def _equivalents(borrowing, pairs, simulated, confidence) -> dict[str, Any]:
-    """Return the real trials that simulation saves, their interval, and the most that it could save."""
-    rng = np.random.default_rng(0)
+def _equivalents(borrowing, twins, confidence) -> dict[str, Any]:
+    """Return the real exposure that simulation saves, its interval, and the most that it could save."""
+    rng, (pairs, simulated, windows) = np.random.default_rng(0), twins
     n = int(pairs.trials)
     chances = (np.array(pairs) + 0.25) / (n + 1)
     resampled = Pairs(*rng.multinomial(n, chances, size=_RESAMPLES).T.astype(float))
@@ -274,9 +291,9 @@ def _equivalents(borrowing, pairs, simulated, confidence) -> dict[str, Any]:
     endless = Simulations(simulated.failures * 1e6, simulated.trials * 1e6)
     low, high = np.quantile(around, [0.05, 0.95])
     return {
-        "equivalents": float(_saved(borrowing, pairs, simulated, confidence)),
-        "interval": (float(low), float(high)),
-        "ceiling": float(_saved(borrowing, pairs, endless, confidence)),
+        "equivalents": float(_saved(borrowing, pairs, simulated, confidence)) / windows,
+        "interval": (float(low) / windows, float(high) / windows),
+        "ceiling": float(_saved(borrowing, pairs, endless, confidence)) / windows,
     }
 
 

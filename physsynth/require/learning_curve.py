@@ -17,6 +17,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float
 from numpy.typing import ArrayLike
+from scipy import special
 
 from physsynth.core.checks import Check
 from physsynth.core.errors import ParameterError
@@ -194,10 +195,12 @@ def _seen(sizes, losses, pilot, common_sd) -> Seen:
 def _variances(sizes, losses, share):
     """Return the variance of one training set's score, log-linear in log k over the sizes.
 
-    Subsets of size k of a pilot of N scatter less, by (1 - k / N); near N they say nothing of it.
+    Subsets of size k of a pilot of N scatter less, by (1 - k / N); near N they say nothing of it. The log of
+    a variance seen with f degrees of freedom is too low by log(f / 2) - digamma(f / 2) on average.
     """
-    told = share < _MOST_OF_PILOT
-    seen = losses.var(axis=0, ddof=1)[told] / (1 - share[told])
+    told, half = share < _MOST_OF_PILOT, (len(losses) - 1) / 2
+    short = math.log(half) - special.digamma(half)
+    seen = losses.var(axis=0, ddof=1)[told] / (1 - share[told]) * math.exp(short)
     seen = np.maximum(seen, 1e-6 * losses.mean(axis=0)[told] ** 2 / len(losses))
     x = np.log(sizes) - np.log(sizes[told]).mean()
     slope = np.sum(x[told] * np.log(seen)) / max(np.sum(x[told] ** 2), 1e-12) if told.sum() > 1 else -1.0
@@ -206,12 +209,17 @@ def _variances(sizes, losses, share):
 
 
 def _correlation(losses):
-    """Return one correlation between any two sizes within a replicate."""
-    k = losses.shape[1]
+    """Return one correlation between any two sizes within a replicate.
+
+    What all sizes share does not matter for how the curve goes on, what they do not share does; so of the
+    correlations that the replicates allow a low one is taken, one standard error (Fisher's z) below.
+    """
+    replicates, k = losses.shape
     standard = losses - losses.mean(0)
     standard = standard / np.maximum(standard.std(0), 1e-300)
     mean = (np.sum(np.mean(standard.T @ standard / len(losses), axis=0)) * k - k) / (k * (k - 1))
-    rho = float(np.clip(mean, 0.0, 0.95))
+    error = math.sqrt(2 / (max(replicates - 3, 1) * k * (k - 1)))
+    rho = max(math.tanh(math.atanh(float(np.clip(mean, -0.95, 0.95))) - error), 0.0)
     return np.full((k, k), rho) + (1 - rho) * np.eye(k)
 
 

@@ -9,10 +9,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from physsynth.core.errors import ParameterError
-from physsynth.require.arguments import count
+from physsynth.require.arguments import count, positive
 
 Counts = float | np.ndarray
 CELLS = ("both", "real_only", "simulated_only", "neither")
+# Failures that come at a rate are trials of windows so short that no two of them fall into one.
+WINDOWS = 1e8
 
 
 class Pairs(NamedTuple):
@@ -58,6 +60,32 @@ class Pairs(NamedTuple):
         cells = (real & simulated, real & ~simulated, ~real & simulated, ~real & ~simulated)
         return cls(*(float(cell.sum()) for cell in cells))
 
+    @classmethod
+    def at_rate(cls, paired: Any) -> tuple[Pairs, float]:
+        """Read failures per mile or hour: counts "both", "real_only", "simulated_only", and the "exposure".
+
+        Returns
+        -------
+        Pairs, float
+            Of short windows, and how many of these there are in a unit of exposure.
+
+        Raises
+        ------
+        ParameterError
+            If it is no such table.
+        """
+        wanted = (*CELLS[:3], "exposure")
+        if not isinstance(paired, Mapping) or set(paired) != set(wanted):
+            raise ParameterError(
+                "not a table of failures at a rate",
+                key="paired",
+                wanted=", ".join(wanted),
+                got=", ".join(map(str, paired)) if isinstance(paired, Mapping) else repr(paired),
+            )
+        both, real, simulated = (float(count(f"paired.{cell}", paired[cell])) for cell in CELLS[:3])
+        exposure = positive("paired.exposure", paired["exposure"])
+        return cls(both, real, simulated, WINDOWS - both - real - simulated), WINDOWS / exposure
+
     @property
     def failures(self) -> Counts:
         """Real failures."""
@@ -82,6 +110,25 @@ class Simulations(NamedTuple):
 
     failures: Counts
     trials: Counts
+
+    @classmethod
+    def at_rate(cls, simulated: Any, windows: float) -> Simulations:
+        """Read (failures, exposure), with so many windows in a unit of exposure.
+
+        Raises
+        ------
+        ParameterError
+            If it is no such pair.
+        """
+        if not isinstance(simulated, tuple) or len(simulated) != 2:
+            raise ParameterError(
+                "not simulated failures at a rate",
+                key="simulated",
+                wanted="(failures, exposure)",
+                got=repr(simulated),
+            )
+        failed = float(count("simulated.failures", simulated[0]))
+        return cls(failed, positive("simulated.exposure", simulated[1]) * windows)
 
     @classmethod
     def of(cls, simulated: Any) -> Simulations:

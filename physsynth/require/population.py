@@ -27,6 +27,7 @@ from physsynth.require.draws import Reader, Theta, flatten, pilot_checks
 from physsynth.require.engine import grow, resample, sizes, truth_and_others
 from physsynth.require.members import Information, as_partial, imagine, log_likelihood
 from physsynth.require.outcome import Aim, Futures, forecast, met, needs_pilot, planning_size
+from physsynth.require.regime import placed
 from physsynth.require.requirement import Question, Requirement
 from physsynth.require.screen import DRAWS, Screen, compare, member_information
 
@@ -128,7 +129,8 @@ def population(
         ``bound`` is the present ratio of the interval's ends, ``floor`` the ratio that no number of
         members goes below. Verdict MET if the present posterior meets the target, NEEDS_PILOT if there
         are fewer than 100 draws or they do not vary, FLOOR if the futures level off above the target,
-        FORECAST otherwise; its number is None where the target takes more than `max_n`.
+        FORECAST otherwise; its number is None where the target takes more than `max_n`. Where the
+        quantity lies is not assessed here, and said not to be: `placed` sets a `Regime`.
 
     Raises
     ------
@@ -159,7 +161,7 @@ def population(
         question, "log ratio of the interval's ends", present, math.log(factor), assurance, _ratio, "log"
     )
     if present <= aim.target:
-        return met(aim, ASSUMPTIONS[:1], checks)
+        return placed(met(aim, ASSUMPTIONS[:1], checks), None)
     core = jnp.asarray(rows[:DRAWS, : 2 * k])
     planned = member_information("information", information, core, key)
     others = {name: member_information(name, way, core, key) for name, way in (designs or {}).items()}
@@ -168,7 +170,7 @@ def population(
     futures = Futures(np.asarray(paths.widths, float), np.asarray(paths.least_size, float), shape.grid)
     screen = Screen.of(rows, values)
     floor = present * math.sqrt(screen.share_left(planned))
-    need = forecast(aim, futures, floor, ASSUMPTIONS, checks)
+    need = placed(forecast(aim, futures, floor, ASSUMPTIONS, checks), None)
     if not designs:
         return need
     table = compare(screen, {PLANNED: planned, **others}, planning_size(need, max_n))

@@ -7,15 +7,16 @@ n measurements does not depend on what is measured, and the number is exact:
 
     v(n) = g' (C^-1 + sum_i h_i h_i' / s_i^2)^-1 g.
 
-Source: Chaloner and Verdinelli (1995), Stat. Sci. 10, 273; O'Hagan and Stevens (2001), Med. Decis. Making 21.
+Source: Chaloner and Verdinelli (1995), Stat. Sci. 10, 273; O'Hagan and Stevens (2001), Med. Decis. Making
+21, 219.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import replace
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -24,20 +25,19 @@ import xarray as xr
 
 from physsynth.core.errors import ParameterError, unknown_name
 from physsynth.require import arguments
-from physsynth.require.allocate import RULES, Allocation, Local, Plan
+from physsynth.require.allocate import RULES, Allocation, Plan
+from physsynth.require.case import Case
 from physsynth.require.data_worth import ceilings, floor, floor_causes, table
-from physsynth.require.draws import Reader, Theta, flatten, in_logs, pilot_checks
+from physsynth.require.draws import Theta, flatten, pilot_checks
 from physsynth.require.engine import sizes
 from physsynth.require.futures import Course, Shape, imagine
-from physsynth.require.measurement import Measurement, information
-from physsynth.require.noise import FunctionOfCondition, Gaussian, Noise
+from physsynth.require.in_hand import InHand, left_out
+from physsynth.require.locate import assess
+from physsynth.require.noise import FunctionOfCondition, Noise
 from physsynth.require.outcome import Aim, forecast, met, needs_pilot, planning_size
-from physsynth.require.regime import Regime
+from physsynth.require.regime import Regime, placed
 from physsynth.require.requirement import LEVELS, Question, Requirement
-from physsynth.require.reveal import reveal
-from physsynth.require.screen import Screen
 
-PLANNED_AT = 32
 PER_OCTAVE = 2
 ASSUMPTIONS = (
     "the posterior in hand is right: its model describes the response, and its draws have converged",
@@ -69,6 +69,7 @@ def precision(
     regime: Regime | None = None,
     direct: Sequence | np.ndarray | jax.Array | None = None,
     groups: Mapping[str, Sequence[int]] | None = None,
+    in_hand: InHand | None = None,
 ) -> Requirement:
     """Return how many more measurements, and where, until a quantity's posterior sd meets a target.
 
@@ -94,20 +95,24 @@ def precision(
         Largest number of measurements to look at.
     costs : array (C,), optional
         Cost of one measurement at each condition; 1 unless given.
-    allocation : {"greedy", "uniform"} or Allocation
+    allocation : {"greedy", "batch", "uniform"} or Allocation
         Where the measurements go.
     replicates, particles : int
         Imagined futures, and posterior draws carried in each.
     name : str
         What the quantity is called.
     regime : Regime, optional
-        Where the quantity lies beside what was measured. Outside, the verdict is EXTRAPOLATION, as no
-        measurement at the candidates can show an error of the model there.
+        Where the quantity lies beside what is measured. Outside, the verdict is EXTRAPOLATION, as no
+        measurement at the candidates can show an error of the model there. Unless given it is assessed from
+        `direct`, or from the condition at which the model's own response is the quantity (`locate`); where
+        there is none the statement says that it was not assessed.
     direct : array (D, ...), optional
         Conditions in the quantity's own regime at which the response could be measured directly: the
         statement says how many such measurements would reveal an error of the model.
     groups : mapping of str to sequence of int, optional
         Candidates, by index, that are measured together: ``where`` compares the groups as well.
+    in_hand : InHand, optional
+        The measurements that the posterior was made from: ``in_hand`` says which of them matter.
 
     Returns
     -------
@@ -134,84 +139,69 @@ def precision(
     60
     """
     _check_numbers(target, assurance, max_n, replicates)
-    conditions, costs = _conditions(candidates, costs)
+    conditions, prices = _conditions(candidates, costs)
     rows, layout = flatten(draws)
-    question = asked(name, target)
-    checks = pilot_checks(rows)
+    question, checks = asked(name, target), pilot_checks(rows)
     if not all(check.passed for check in checks):
         return needs_pilot(question, checks)
-    values = _checked(np.asarray(_values(Reader(quantity, layout), rows), float))
-    aim = Aim(question, "posterior sd of the quantity", float(np.std(values, ddof=1)), target, assurance)
-    measurement = Measurement(observe, _noise(noise), layout)
-    if regime is not None and direct is not None:
-        found = reveal(measurement, rows, values, _conditions(direct, None)[0], target)
-        regime = replace(regime, direct=found)
+    case = Case.of(rows, layout, observe, quantity, noise, conditions, prices)
+    aim = Aim(question, "posterior sd of the quantity", case.sd, target, assurance)
+    away = None if direct is None else _conditions(direct, None)[0]
+    regime = assess(case, regime, in_hand, away, target)
     if aim.present <= target:
-        return placed(met(aim, ASSUMPTIONS[:1], checks), regime)
-    rule = _rule(allocation)
-    view = View.of(measurement, rows, values, conditions, costs)
-    plan = rule.plan(view.local, max_n)
-    if _linear_gaussian(view.local, rows, values):
-        need = _exact(aim, view.local, plan, checks)
+        need = met(aim, ASSUMPTIONS[:1], checks)
     else:
-        rows, layout = in_logs(rows, layout)
-        measurement = replace(measurement, layout=layout)
-        view = View.of(measurement, rows, values, conditions, costs)
-        plan = rule.plan(view.local, max_n)
-        shape = Shape(replicates, min(particles, len(rows) - 1), sizes(max_n, PER_OCTAVE))
-        course = Course(conditions, plan.order)
-        futures = imagine(measurement, Reader(quantity, layout), shape, key, rows, values, course, target)
-        need = forecast(aim, futures, aim.present * floor(view.local), ASSUMPTIONS, checks)
-    labels = [str(value) for value in np.asarray(conditions).tolist()]
-    causes = floor_causes(view.screen, view.local, layout.names) if need.verdict == "FLOOR" else ()
-    need = replace(
+        need = _planned(aim, case, _rule(allocation), Size(max_n, replicates, particles), key, groups or {})
+        need = replace(need, checks=(*checks, *need.checks))
+    return placed(replace(need, in_hand=_in_hand(case, in_hand)), regime)
+
+
+class Size(NamedTuple):
+    """How far, and how finely, the future is looked at."""
+
+    max_n: int
+    replicates: int
+    particles: int
+
+
+def _planned(aim, case: Case, rule, size: Size, key, groups) -> Requirement:
+    """Return the forecast of a plan: exact where it can be, imagined otherwise."""
+    plan = rule.plan(case.view.local, size.max_n)
+    if case.is_linear_gaussian(case.view.local):
+        need = _exact(aim, case.view.local, plan)
+    else:
+        case = case.in_logs()
+        plan = rule.plan(case.view.local, size.max_n)
+        need = _imagined(aim, case, plan, size, key)
+    screen, local, names = case.view.screen, case.view.local, case.measurement.layout.names
+    labels = [str(value) for value in np.asarray(case.conditions).tolist()]
+    causes = floor_causes(screen, local, names) if need.verdict == "FLOOR" else ()
+    return replace(
         need,
         forecast=need.forecast.assign(order=("measurement", plan.order)),
-        where=table(view.local, plan, labels, planning_size(need, max_n), groups or {}),
-        worth=ceilings(rows, values, layout.names),
+        where=table(local, plan, labels, planning_size(need, size.max_n), groups),
+        worth=ceilings(case.rows, case.values, names),
         assumptions=(*causes, *need.assumptions),
         stopping=STOPPING,
     )
-    return placed(need, regime)
 
 
-@dataclass(frozen=True)
-class View:
-    """The linear view of the posterior, and what plans are made from."""
-
-    screen: Screen
-    local: Local
-
-    @classmethod
-    def of(cls, measurement, rows, values, conditions, costs) -> View:
-        """Linearise about some of the draws.
-
-        Raises
-        ------
-        ParameterError
-            If a response has no finite slope.
-        """
-        screen = Screen.of(rows, values)
-        at = rows[np.linspace(0, len(rows) - 1, PLANNED_AT).astype(int)]
-        matrices = np.asarray(information(measurement, at, conditions), float)
-        if not np.all(np.isfinite(matrices)):
-            raise ParameterError(
-                "a response without a finite slope at some posterior draw",
-                key="observe",
-                wanted="finite, differentiable responses and a positive sd at every candidate",
-            )
-        whitened = screen.root.T @ matrices @ screen.root
-        return cls(screen, Local(screen.root.T @ screen.slope, whitened, costs))
+def _imagined(aim, case: Case, plan: Plan, size: Size, key):
+    """Return the forecast from imagined futures."""
+    shape = Shape(size.replicates, min(size.particles, len(case.rows) - 1), sizes(size.max_n, PER_OCTAVE))
+    course = Course(case.conditions, plan.order)
+    futures = imagine(case.measurement, case.read, shape, key, case.rows, case.values, course, aim.target)
+    return forecast(aim, futures, aim.present * floor(case.view.local), ASSUMPTIONS, ())
 
 
-def placed(need: Requirement, regime: Regime | None) -> Requirement:
-    """Return the answer with its regime; outside the measured range it is an extrapolation."""
-    if regime is None:
-        return need
-    if not regime.extrapolates or need.verdict not in ("FORECAST", "MET"):
-        return replace(need, regime=regime)
-    lines = ("the quantity lies where nothing was measured: there the number rests on the model alone",)
-    return replace(need, verdict="EXTRAPOLATION", regime=regime, assumptions=(*lines, *need.assumptions))
+def _in_hand(case: Case, in_hand: InHand | None) -> xr.Dataset:
+    """Return what the measurements in hand are worth; nothing where they are not known."""
+    if in_hand is None:
+        return xr.Dataset()
+    conditions, _ = in_hand.checked()
+    local = case.view_of(conditions, np.ones(len(conditions))).local
+    exact = case.is_linear_gaussian(local)
+    return left_out(in_hand, case.measurement, local, exact, case.rows, case.values)
 
 
 def _check_numbers(target, assurance, max_n, replicates):
@@ -238,24 +228,6 @@ def _conditions(candidates, costs):
     return conditions, prices
 
 
-def _noise(noise):
-    if isinstance(noise, Noise):
-        return noise
-    if isinstance(noise, FunctionOfCondition):
-        return Gaussian(noise)
-    return Gaussian(_Constant(arguments.positive("noise", noise)))
-
-
-@dataclass(frozen=True)
-class _Constant:
-    """One sd at every condition."""
-
-    sd: float
-
-    def __call__(self, theta: Theta, condition: jax.Array) -> jax.Array:
-        return jnp.asarray(self.sd)
-
-
 def _rule(allocation):
     if isinstance(allocation, str):
         if allocation not in RULES:
@@ -274,32 +246,7 @@ def asked(name: str, target: float) -> Question:
     )
 
 
-@partial(jax.jit, static_argnames="read")
-def _values(read, rows):
-    return jax.vmap(read)(rows)
-
-
-def _checked(values):
-    if not np.isfinite(values).all():
-        raise ParameterError(
-            "a quantity that is not finite at some posterior draw", key="quantity", wanted="finite numbers"
-        )
-    return values
-
-
-def _linear_gaussian(local, rows, values):
-    """Tell whether information is the same at every draw, and the quantity linear and normal."""
-    matrices = local.information
-    steady = np.allclose(matrices, matrices[:1], rtol=1e-6, atol=1e-9 * np.abs(matrices).max())
-    linear = math.isclose(local.direction @ local.direction, np.var(values, ddof=1), rel_tol=1e-9)
-    standard = (values - values.mean()) / values.std()
-    error = 4 / math.sqrt(len(values))
-    symmetric = abs(np.mean(standard**3)) < error * math.sqrt(6)
-    mesokurtic = abs(np.mean(standard**4) - 3) < error * math.sqrt(24)
-    return bool(steady and linear and symmetric and mesokurtic)
-
-
-def _exact(aim, local, plan, checks):
+def _exact(aim, local, plan):
     reached = plan.variance <= aim.target**2 * (1 + 1e-12)
     number = int(np.argmax(reached)) + 1 if reached.any() else None
     lowest = aim.present * floor(local)
@@ -313,7 +260,6 @@ def _exact(aim, local, plan, checks):
         floor=lowest,
         forecast=_path(aim, plan, number),
         assumptions=(*ASSUMPTIONS, EXACT),
-        checks=checks,
     )
 
 

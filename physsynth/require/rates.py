@@ -3,7 +3,7 @@
     to know r within a share d of itself:            n = (z / d)^2 / r,            z = z_((1 + C) / 2)
     to show that (1 - d) r is better than r:         n = (1 - d) r ((z_C + z_power) / (d r))^2
 
-Source: Kalra and Paddock (2016), Driving to Safety, RAND RR-1478, sections 2 and 3.
+Source: Kalra and Paddock (2016), Driving to Safety, RAND RR-1478, the second and third question of table 1.
 """
 
 from __future__ import annotations

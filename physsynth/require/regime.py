@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float
@@ -12,7 +12,16 @@ from numpy.typing import ArrayLike
 
 from physsynth.core.errors import ParameterError
 
+if TYPE_CHECKING:
+    from physsynth.require.requirement import Requirement
+
 MOST_OUTSIDE = 0.5
+MARK = "regime:"
+NOT_ASSESSED = (
+    f"{MARK} not assessed; whether the quantity lies within what is measured cannot be told from what was "
+    "handed in, and outside it the number would rest on the model alone"
+)
+OUTSIDE = "the quantity lies where nothing was measured: there the number rests on the model alone"
 
 
 @dataclass(frozen=True)
@@ -106,6 +115,21 @@ class Regime:
             tuple(_axis(name, measured, values, units or {}, weight) for name, values in asked.items())
         )
 
+    @classmethod
+    def of_conditions(cls, measured: ArrayLike, asked: ArrayLike) -> Regime:
+        """Compare conditions (C, ...) that are asked with those measured, each entry an axis.
+
+        Examples
+        --------
+        >>> Regime.of_conditions([[0.5, 1.0], [1.0, 2.0]], [[2.5, 1.5]]).sentences()[0]
+        'condition[0]: measured from 0.5 to 1, asked 2.5: 100% outside the data.'
+        """
+        known, wanted = (
+            np.asarray(part, float).reshape(len(np.asarray(part)), -1) for part in (measured, asked)
+        )
+        names = ["condition"] if known.shape[1] == 1 else [f"condition[{i}]" for i in range(known.shape[1])]
+        return cls.of(dict(zip(names, known.T, strict=True)), dict(zip(names, wanted.T, strict=True)))
+
     @property
     def outside(self) -> float:
         """The largest share, over the axes, of what is asked that lies outside the measured range."""
@@ -131,6 +155,19 @@ class Regime:
             {**vars(axis), "measured": list(axis.measured), "asked": list(axis.asked)} for axis in self.axes
         ]
         return {"axes": axes, "outside": self.outside, "reveal": self.reveal}
+
+
+def placed(need: Requirement, regime: Regime | None) -> Requirement:
+    """Return the answer with its regime: outside the measured range it is an extrapolation.
+
+    A regime that is not known is said not to be, among the assumptions and beside the verdict.
+    """
+    lines = tuple(line for line in need.assumptions if not line.startswith(MARK))
+    if regime is None:
+        return replace(need, assumptions=(*lines, NOT_ASSESSED))
+    if not regime.extrapolates or need.verdict not in ("FORECAST", "MET"):
+        return replace(need, regime=regime, assumptions=lines)
+    return replace(need, verdict="EXTRAPOLATION", regime=regime, assumptions=(OUTSIDE, *lines))
 
 
 def _axis(name, measured, values, units, weight):

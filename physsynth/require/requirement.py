@@ -90,6 +90,8 @@ class Requirement:
         Over ``parameter``: the largest share of the quantity's variance that knowing it could remove.
     stopping : str
         When to stop, and how often one may look.
+    in_hand : xr.Dataset
+        Over ``measurement``: what leaving out each of the measurements in hand would cost.
 
     Raises
     ------
@@ -112,6 +114,7 @@ class Requirement:
     regime: Regime | None = None
     worth: xr.Dataset = field(default_factory=xr.Dataset)
     stopping: str = "not stated"
+    in_hand: xr.Dataset = field(default_factory=xr.Dataset)
 
     def __post_init__(self):
         if self.verdict not in VERDICTS:
@@ -141,6 +144,7 @@ class Requirement:
             "floor": plain(self.floor),
             "where": rows(self.where, "condition"),
             "worth": rows(self.worth, "parameter"),
+            "in_hand": rows(self.in_hand, "measurement"),
             "credit": None if self.credit is None else self.credit.summary(),
             "regime": None if self.regime is None else self.regime.summary(),
             "stopping": self.stopping,

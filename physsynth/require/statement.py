@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from physsynth.require.plain import plain, rows
+from physsynth.require.regime import MARK
 
 if TYPE_CHECKING:
     from physsynth.core.checks import Check
@@ -66,11 +67,12 @@ def compose(
         "target": question.target,
         "context_of_use": {term: context.get(term, "not stated") for term in CONTEXT} | dict(context),
         "data_in_hand": dict(data) or {"data": "not stated"},
-        "verdict": f"{requirement.verdict}: {meaning}.",
+        "verdict": _verdict(requirement, meaning),
         "number": _number(requirement),
         "measure": _measure(requirement),
         "where": rows(requirement.where, "condition"),
         "worth": rows(requirement.worth, "parameter"),
+        "in_hand": rows(requirement.in_hand, "measurement"),
         "credit": _credit(requirement),
         "floor": _floor(requirement),
         "regime": regime.sentences() if regime else ["Not assessed."],
@@ -94,6 +96,12 @@ def number_text(n: float | None) -> str:
     if n is None or math.isinf(n):
         return "never"
     return f"{n:,.0f}" if n >= 10 or float(n).is_integer() else f"{n:.3g}"
+
+
+def _verdict(requirement, meaning):
+    """Say the verdict, and beside it what stands on no ground."""
+    open_ends = [f"{line[0].upper()}{line[1:]}." for line in requirement.assumptions if line.startswith(MARK)]
+    return " ".join([f"{requirement.verdict}: {meaning}.", *open_ends])
 
 
 def _number(requirement):

@@ -104,6 +104,14 @@ def _check_pairs(tables, path):
                 wanted=f"a table [{needed}], since there is a table [{present}]",
                 got="none",
             )
+    if tables.network is not None and tables.rare.method != "auto":
+        raise StudyError(
+            "a network as guide beside a method",
+            file=path,
+            key="rare.method",
+            wanted='"auto", since the network guides the search',
+            got=f'"{tables.rare.method}"',
+        )
 
 
 def _explain(reason: ValidationError, raw: dict, path: Path) -> PhyssynthError:

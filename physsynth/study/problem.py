@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import jax
@@ -12,12 +12,13 @@ import numpy as np
 import numpyro.distributions as dist
 import xarray as xr
 
-from physsynth import calibrate
+from physsynth import calibrate, pinn
 from physsynth.calibrate import Noise, Population, SimulatorModel
 from physsynth.core import Keep, Retry, Simulator, Stop, find
 from physsynth.core.errors import ParameterError, PhyssynthError, unknown_name
 from physsynth.core.failures import FailurePolicy
 from physsynth.core.measurements import read_measurements
+from physsynth.core.units import quantity_in
 from physsynth.study import schema
 from physsynth.study.compose import Scenario, compose
 from physsynth.study.distributions import build_distribution
@@ -102,6 +103,17 @@ class Problem:
 
         return g
 
+    @cached_property
+    def ranges(self) -> dict[str, tuple[float, float]]:
+        """The ranges that the study states for the network, in the simulator's units."""
+        table = self.study.tables.network
+        return {} if table is None else _ranges(self.sim, table)
+
+    def through(self, network: Simulator) -> Problem:
+        """Return the problem with a network in the simulator's place in every new scenario."""
+        sim = replace(network, options=self.scenario.sim.options)
+        return replace(self, sim=network, scenario=replace(self.scenario, sim=sim))
+
     def log_density(self, draw: Mapping[str, jax.Array], values: Mapping[str, jax.Array]) -> jax.Array:
         """Log density of members' values under one posterior draw: location (k,) and log spread (k,)."""
         total = jnp.zeros(())
@@ -150,6 +162,7 @@ def _build(study):
     scenario = compose(sim, None if model is None else model.members, tables.scenario, file=study.path)
     problem = Problem(study, sim, measurements, model, scenario, settings)
     _check_varies(problem)
+    _check_network(problem)
     jax.eval_shape(problem.limit_state(problem.reference(_typical_draws(problem))), _shapes(problem))
     return problem
 
@@ -178,7 +191,9 @@ def _model(study, sim, measurements):
         name: _prior(prior, study.path, f"calibrate.parameters.{name}")
         for name, prior in table.parameters.items()
     }
-    noise = Noise(*(_noise(table.noise, part, study.path) for part in ("additive", "proportional")))
+    noise = Noise(
+        _noise(table.noise, "additive", study.path), _noise(table.noise, "proportional", study.path)
+    )
     return calibrate.model(
         sim, measurements, priors, noise, given.groups, output=given.output, conditions=given.conditions
     )
@@ -211,6 +226,41 @@ def _check_varies(problem):
             got="one distribution shared by all",
             advice="give it a spread, with a narrow prior if you believe that it hardly varies",
         )
+
+
+def _check_network(problem):
+    """Check, before any training, that the network can give what the study asks of it."""
+    if problem.study.tables.network is None:
+        return
+    pinn.problem_of(problem.sim, problem.ranges)
+    known = pinn.emulated(problem.sim)
+    measured = None if problem.model is None else problem.model.experiment.output
+    if measured is not None and measured not in known:
+        raise unknown_name("output of a network", measured, known, key="measurements.output")
+    name = problem.study.tables.rare.limit_state
+    limit = problem.sim.limit_states[name]
+    p = {n: jnp.ones(q.distribution.event_shape) for n, q in problem.sim.parameters.items()}
+    try:
+        jax.eval_shape(lambda p, y: limit(p, y, **problem.settings), p, known)
+    except KeyError as missing:
+        raise unknown_name(
+            f"output of a network, which the limit state {name} needs,",
+            str(missing.args[0]),
+            known,
+            key="rare.limit_state",
+        ) from missing
+
+
+def _ranges(sim, table):
+    for name in table.ranges:
+        if name not in sim.parameters:
+            raise unknown_name("parameter of " + sim.name, name, sim.parameters, key=f"network.ranges.{name}")
+    found = {}
+    for name, ends in table.ranges.items():
+        unit, key = sim.parameters[name].unit, f"network.ranges.{name}"
+        low, high = (quantity_in(end, unit, key=key) for end in ends)
+        found[name] = (low, high)
+    return found
 
 
 def _typical_draws(problem):

@@ -32,6 +32,21 @@ class SimulatorTable(Table):
     on_failure: Literal["keep", "stop", "retry"] = "keep"
 
 
+class NetworkTable(Table):
+    """[network]: a network trained on the simulator's equation before all else.
+
+    Calibration runs it in the simulator's place, with its estimated error in the noise, and it guides the
+    search for failures, which the simulator itself decides. `ranges` are those of parameters that it is
+    trained on, where they are not those of the simulator's own distributions.
+    """
+
+    iterations: int = Field(3000, ge=100)
+    width: int = Field(20, ge=2, le=64)
+    depth: int = Field(3, ge=1, le=8)
+    points: int = Field(4000, ge=100)
+    ranges: dict[str, Annotated[list[str], Field(min_length=2, max_length=2)]] = {}
+
+
 class MeasurementsTable(Table):
     """[measurements]: the real data, the unit of each column, and what a row says about the simulator."""
 
@@ -151,6 +166,7 @@ class StudyFile(Table):
 
     study: StudyTable
     simulator: SimulatorTable
+    network: NetworkTable | None = None
     measurements: MeasurementsTable | None = None
     calibrate: CalibrateTable | None = None
     scenario: ScenarioTable = ScenarioTable()

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import jax
 
+from physsynth import pinn
 from physsynth.core.checks import Check
 from physsynth.core.files import read, read_tree
 from physsynth.study.load import Study
@@ -18,6 +19,7 @@ from physsynth.study.problem import Problem
 from physsynth.study.store import read_json
 
 SUMMARY = "summary.json"
+NETWORK = "network.nc"
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,13 @@ class Job:
         posterior = read_tree(self.inputs["calibrate"] / "calibration.nc")["posterior"].to_dataset()
         stacked = posterior.stack(sample=("chain", "draw")).transpose("sample", ...)
         return {str(name): values.values for name, values in stacked.data_vars.items()}
+
+    @cached_property
+    def network(self) -> pinn.Surrogate | None:
+        """The trained network that stands in for the simulator; None for a study without one."""
+        if "network" not in self.inputs:
+            return None
+        return pinn.load_emulator(self.inputs["network"] / NETWORK, self.problem.sim, self.problem.ranges)
 
 
 class Stage(Protocol):

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from physsynth.core.errors import ParameterError, UnknownNameError
-from physsynth.require import ControlVariate, PowerPrior, PredictionPowered, demonstration
+from physsynth.require import ControlVariate, PartialBelief, PowerPrior, PredictionPowered, demonstration
 from physsynth.require.borrow import accepted, upper
 from physsynth.require.pairs import Pairs, Simulations
 
@@ -104,6 +104,23 @@ def test_outcomes_one_by_one_are_counted():
     assert one.summary() == other.summary()
 
 
+PER_MILE = {"both": 18, "real_only": 2, "simulated_only": 4, "exposure": 1e6}
+
+
+@pytest.mark.parametrize("credit", ["control_variate", "prediction_powered", "power_prior"])
+def test_failures_per_mile_earn_credit_as_trials_do(credit):
+    """A mile as a million trials of a metre: where failures are rare the two are the same."""
+    need = demonstration(2.6e-5, 0.95, paired=PER_MILE, simulated=(2200, 1e8), model="poisson", credit=credit)
+    trials = {**PER_MILE, "neither": 10**9 - 24}
+    del trials["exposure"]
+    other = demonstration(2.6e-8, 0.95, paired=trials, simulated=(2200, 10**11), credit=credit)
+    assert need.verdict == other.verdict
+    assert need.bound == pytest.approx(1000 * (other.bound or 0), rel=1e-4)
+    assert need.credit.equivalents == pytest.approx(other.credit.equivalents / 1000, rel=1e-3)
+    # Garwood's upper bound of 20 failures at 95 %: 29.062
+    assert need.credit.bound_without == pytest.approx(29.062e-6, rel=1e-4)
+
+
 @pytest.mark.parametrize(
     ("change", "key"),
     [
@@ -111,6 +128,8 @@ def test_outcomes_one_by_one_are_counted():
         ({"paired": None}, "paired"),
         ({"exposure": 10}, "exposure"),
         ({"model": "poisson"}, "paired"),
+        ({"model": "poisson", "paired": PER_MILE, "simulated": [0, 1]}, "simulated"),
+        ({"belief": PartialBelief(0.001, 0.9)}, "belief"),
         ({"paired": {"both": 1}}, "paired"),
         ({"paired": [(0, 2)]}, "paired"),
         ({"paired": [0, 1]}, "paired"),

@@ -1,5 +1,6 @@
 """Precision forecasts against conjugate results."""
 
+import itertools
 import math
 
 import jax
@@ -9,7 +10,7 @@ import pytest
 
 from physsynth.core.errors import ParameterError, UnknownNameError
 from physsynth.require import Bernoulli, precision
-from physsynth.require.allocate import Greedy, Local, Uniform
+from physsynth.require.allocate import Batch, Greedy, Local, Uniform
 
 
 def standardised(seed, size, columns):
@@ -98,6 +99,36 @@ def test_plans_agree_with_the_normal_posterior():
     local = Local(np.array([1.0, 1.0]), information, np.ones(2))
     assert Uniform().plan(local, 3).variance == pytest.approx([0.5 + 1, 0.5 + 1 / 3, 1 / 3 + 1 / 3])
     assert Greedy().plan(local, 2).order.tolist() == [1, 0]
+
+
+def exhaustive(local, n):
+    """The least variance of any n measurements, by trying all."""
+    designs = itertools.combinations_with_replacement(range(len(local.costs)), n)
+    matrices = np.stack([local.information[:, list(design)].sum(1) for design in designs])
+    return float(local.variance(matrices).min())
+
+
+def test_batches_against_all_designs():
+    """Straight lines and parabolas at random places: the batch of four is the best of all in nine of ten."""
+    rng, best = np.random.default_rng(0), 0
+    for _ in range(40):
+        places = rng.normal(size=6)
+        basis = np.stack([np.ones(6), places, places**2], axis=1) @ np.diag([3.0, 3.0, 1.0])
+        local = Local(rng.normal(size=3), np.einsum("ci,cj->cij", basis, basis)[None], np.ones(6))
+        batch, greedy = (rule.plan(local, 4).variance[-1] for rule in (Batch(4), Greedy()))
+        assert exhaustive(local, 4) <= batch * (1 + 1e-9)
+        assert batch <= greedy * (1 + 1e-9)
+        best += batch <= exhaustive(local, 4) * (1 + 1e-9)
+    assert best >= 36
+
+
+def test_a_batch_costs_no_more_than_the_greedy_one():
+    a, b = standardised(1, 1000, 2).T
+    asked = ({"a": a, "b": b}, line, slope, 1.0, [-1.0, -0.7, 0.9, 1.0], 0.2, jax.random.key(0))
+    needs = [precision(*asked, costs=[3, 1, 1, 2], max_n=60, allocation=rule) for rule in ("batch", "greedy")]
+    first = [np.array([3, 1, 1, 2])[need.forecast["order"].values[:12]].sum() for need in needs]
+    assert first[0] <= first[1]
+    assert needs[0].quantiles[0.5] <= needs[1].quantiles[0.5]
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import jax.numpy as jnp
 import numpy as np
 
 from physsynth import calibrate
 from physsynth.calibrate import NoUTurn
+from physsynth.calibrate.priors import deviation
+from physsynth.core.checks import Check
 from physsynth.core.files import write
 from physsynth.study.load import Study
 from physsynth.study.stage import SUMMARY, Job
@@ -16,7 +21,7 @@ class Calibrate:
     """Draw from the posterior; keep draws, statistics, predictions and checks."""
 
     name = "calibrate"
-    needs = ()
+    needs = ("network",)
     tables = ("simulator", "measurements", "calibrate")
 
     def wanted(self, study: Study) -> bool:
@@ -32,9 +37,8 @@ class Calibrate:
 
     def run(self, job: Job) -> None:
         """Run the chains."""
-        table, model = job.study.tables.calibrate, job.problem.model
+        table, model = job.study.tables.calibrate, _model(job)
         assert table is not None
-        assert model is not None
         job.progress(self.cost(job.study))
         calibration = calibrate.fit(
             model,
@@ -46,7 +50,48 @@ class Calibrate:
         )
         write(job.folder / "calibration.nc", calibration.tree)
         typical = {name: _quantiles(values) for name, values in _typical(model, calibration.draws).items()}
-        write_json(job.folder / SUMMARY, {**calibration.summary(), "typical": typical, **_about(model)})
+        summary = {**calibration.summary(), "typical": typical, **_about(model)}
+        summary["checks"] = [*summary["checks"], *_network_checks(job, model, calibration.draws)]
+        write_json(job.folder / SUMMARY, summary)
+
+
+def _model(job):
+    """The calibration model; with a network, run through it and with its error in the noise."""
+    model, network = job.problem.model, job.network
+    assert model is not None
+    if network is None:
+        return model
+    sim = replace(network, options=model.experiment.sim.options)
+    error = job.summary("network")["error"]
+    return replace(
+        model,
+        experiment=replace(model.experiment, sim=sim),
+        members=replace(model.members, sim=sim),
+        noise=replace(model.noise, simulator=error),
+    )
+
+
+def _network_checks(job, model, draws):
+    """Do members stay where the network was trained, and is its error small beside the noise?"""
+    if job.network is None:
+        return []
+    known = {model.members.variable(name): name for name in model.members.populations}
+    inside = [
+        (draws[f"{variable}_own"] >= low) & (draws[f"{variable}_own"] <= high)
+        for variable, name in known.items()
+        if name in job.network.solution.problem.ranges
+        for low, high in [job.network.solution.problem.ranges[name]]
+    ]
+    share = float(np.mean(np.stack(inside))) if inside else 1.0
+    observed = np.asarray(model.experiment.design.observed)[np.asarray(model.experiment.design.mask)]
+    noise = {name: jnp.median(jnp.asarray(draws[name])) for name in draws if name.endswith("_noise")}
+    size = np.abs(observed).mean()
+    ratio = float(model.noise.simulator * size / deviation(jnp.asarray(size), noise))
+    rows = [
+        Check("members within the network's ranges", share, "> 0.99", share > 0.99, "widen network.ranges"),
+        Check("network's error beside the noise", ratio, "< 1", ratio < 1.0, "raise network.iterations"),
+    ]
+    return [row.summary() for row in rows]
 
 
 def _typical(model, draws):

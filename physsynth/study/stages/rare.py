@@ -43,7 +43,7 @@ class Rare:
     """Estimate the failure probability over the posterior and keep the failing scenarios."""
 
     name = "rare"
-    needs = ("calibrate",)
+    needs = ("network", "calibrate")
     tables = ("simulator", "scenario", "rare")
 
     def wanted(self, study: Study) -> bool:
@@ -95,12 +95,13 @@ class Sampler:
     job: Job
     sim: Simulator
     limit_state: Callable
+    guide: Callable | None
 
     @classmethod
     def of(cls, job: Job) -> Sampler:
-        """Build the sampler of a job."""
+        """Build the sampler of a job; a network in the simulator's place is its guide."""
         sim = job.problem.reference(job.posterior)
-        return cls(job, sim, job.problem.limit_state(sim))
+        return cls(job, sim, job.problem.limit_state(sim), _guide(job))
 
     @property
     def problem(self) -> Problem:
@@ -133,6 +134,7 @@ class Sampler:
             max_calls=table.max_calls,
             method=table.method,
             differentiable=self.sim.differentiable,
+            guide=self.guide,
         )
         if event.failed_runs and isinstance(self.problem.on_failure, Stop):
             raise SimulationError(
@@ -147,6 +149,7 @@ class Sampler:
             "upper_bound": event.bounds[1],
             "calls": event.calls,
             "gradient_calls": event.gradient_calls,
+            "guide_calls": event.guide_calls,
             "draws": event.draws,
             "failed_runs": event.failed_runs,
             "converged": int(event.converged),
@@ -155,6 +158,13 @@ class Sampler:
         designs = ("design", "u"), event.modes["design_point"].values
         replicate = event.scenarios.assign(design_point=designs).assign_attrs(attrs)
         write(self.job.folder / f"replicate-{i:03d}.nc", replicate)
+
+
+def _guide(job):
+    if job.network is None:
+        return None
+    problem = job.problem.through(job.network)
+    return problem.limit_state(problem.reference(job.posterior))
 
 
 @dataclass(frozen=True)
@@ -305,6 +315,7 @@ def _summary(sampler, replicates, carried, per_draw, scenarios):
         "failed_runs_bounds": [mean, min(1.0, mean + excess)],
         "calls": sum(int(a["calls"]) for a in attrs),
         "gradient_calls": sum(int(a["gradient_calls"]) for a in attrs),
+        "guide_calls": sum(int(a["guide_calls"]) for a in attrs),
         "replicates": len(replicates),
         "scenarios": int(scenarios.sizes["scenario"]),
         "mode_meaning": sampler.ways.meaning,

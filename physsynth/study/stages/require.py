@@ -22,7 +22,6 @@ from physsynth.study.store import write_json
 
 SCENARIOS = 400
 CONDITIONS = 5
-OUTSIDE = 0.5
 MOST = 1e300
 
 
@@ -66,8 +65,9 @@ class Require:
             wording=require.Wording(_claim(job), _counted(job)),
         )
         outside = share_outside(job.problem, scenarios)
-        if need.verdict == "FORECAST" and outside > OUTSIDE:
-            need = _extrapolated(need, job.problem, outside)
+        need = require.placed(need, require.Regime((_axis(job.problem, scenarios, outside),)))
+        if need.verdict == "EXTRAPOLATION":
+            need = _explained(need, job.problem, outside)
         write(job.folder / "forecast.nc", need.forecast)
         write_json(job.folder / SUMMARY, _summary(job, need, outside))
 
@@ -199,17 +199,30 @@ def share_outside(problem: Problem, scenarios) -> float:
     return float(weight[outside].sum() / max(weight.sum(), 1e-300))
 
 
-def _extrapolated(need, problem, outside):
-    model = problem.model
-    output = model.experiment.output
-    measured = np.asarray(model.experiment.design.observed)[np.asarray(model.experiment.design.mask)]
-    unit, words = problem.sim.outputs[output].unit, output.replace("_", " ")
+def _axis(problem, scenarios, outside):
+    """Return the measured output as an axis of the regime: what was measured, and what failures reach."""
+    low, high, unit, words = _measured(problem)
+    reached = scenarios[problem.model.experiment.output].values
+    asked = float(np.nanmin(reached)), float(np.nanmax(reached))
+    return require.Axis(words, unit, (min(low, 0.0), high), asked, outside)
+
+
+def _measured(problem):
+    """Return least and largest measured value, unit and name of the measured output."""
+    output, design = problem.model.experiment.output, problem.model.experiment.design
+    values = np.asarray(design.observed)[np.asarray(design.mask)]
+    unit = problem.sim.outputs[output].unit
+    return float(values.min()), float(values.max()), unit, output.replace("_", " ")
+
+
+def _explained(need, problem, outside):
+    low, high, unit, words = _measured(problem)
     line = (
         f"{outside:.0%} of the failure probability lies where the {words} exceeds what was ever measured "
-        f"({measured.min():.3g} to {measured.max():.3g} {unit}); there the number rests on the model alone. "
+        f"({low:.3g} to {high:.3g} {unit}); there the number rests on the model alone. "
         f"Only measurements of {words} in that range can show an error of the model."
     )
-    return replace(need, verdict="EXTRAPOLATION", assumptions=(line, *need.assumptions))
+    return replace(need, assumptions=(line, *need.assumptions[1:]))
 
 
 def _summary(job, need, outside):
