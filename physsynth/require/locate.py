@@ -1,0 +1,158 @@
+"""Where a quantity lies: the condition at which the model's own response is the quantity.
+
+A quantity such as a peak at a higher load is, to the posterior in hand, a response at some condition x: over
+the draws the two go together and have the same size. If there is such an x within the range of the conditions
+that are measured, the quantity lies inside; if there is one only outside, it rests on the model there, where
+no measurement at the candidates can show an error. Of x within the range, and of x within a range a few times
+as wide, the one with the least
+
+    m(x) = sqrt(E (r(x) - q)^2) / s,   s the sd of responses over draws and conditions measured,
+
+is sought on a grid that closes in. Quantities that are no response (a parameter, a rate) lie nowhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+from scipy.stats import qmc
+
+from physsynth.require.case import Case
+from physsynth.require.in_hand import InHand
+from physsynth.require.measurement import Measurement, tabulate
+from physsynth.require.regime import Regime
+from physsynth.require.reveal import reveal
+
+DRAWS = 32
+CLOSE, TOGETHER = 0.1, 0.8
+REACH = 4.0
+_LOG_POINTS, _ROUNDS, _SHRINK, _NEGLIGIBLE = 7, 4, 0.25, 0.05
+
+
+class _Sought(NamedTuple):
+    measurement: Measurement
+    rows: Float[Array, "draw d"]
+    values: Float[np.ndarray, " draw"]
+    shape: tuple[int, ...]
+    scale: float
+
+
+def assess(
+    case: Case,
+    regime: Regime | None,
+    in_hand: InHand | None,
+    direct: Float[Array, "d ..."] | None,
+    target: float,
+) -> Regime | None:
+    """Return where the quantity lies beside what is measured, and what would reveal an error there.
+
+    Parameters
+    ----------
+    case : Case
+    regime : Regime or None
+        As the caller states it; assessed unless given.
+    in_hand : InHand or None
+        What was measured, beside the candidates.
+    direct : array (D, ...) or None
+        Conditions in the quantity's own regime; those that `locate` finds unless given.
+    target : float
+        Wanted sd of the quantity.
+
+    Returns
+    -------
+    Regime or None
+        None where it cannot be told.
+    """
+    measured = case.conditions
+    if in_hand is not None:
+        measured = jnp.concatenate([in_hand.checked()[0].reshape(-1, *measured.shape[1:]), measured])
+    asked = direct
+    if asked is None and (regime is None or regime.extrapolates):
+        place = locate(case.measurement, case.rows, case.values, measured)
+        asked = None if place is None else jnp.asarray(place).reshape(1, *measured.shape[1:])
+    if asked is None:
+        return regime
+    regime = Regime.of_conditions(measured, asked) if regime is None else regime
+    if direct is None and not regime.extrapolates:
+        return regime
+    return replace(regime, direct=reveal(case.measurement, case.rows, case.values, asked, target))
+
+
+def locate(
+    measurement: Measurement,
+    rows: Float[np.ndarray, "draw d"],
+    values: Float[np.ndarray, " draw"],
+    conditions: Float[Array, "condition ..."],
+) -> Float[np.ndarray, " axis"] | None:
+    """Return the condition (axis,) at which the response is the quantity; None where there is none in reach.
+
+    Parameters
+    ----------
+    measurement : Measurement
+    rows, values : array
+        Posterior draws, and the quantity at each.
+    conditions : array (C, ...)
+        Those measured, or to be measured; their number of axes is that of a condition.
+    """
+    some = np.linspace(0, len(rows) - 1, DRAWS).astype(int)
+    drawn, quantity = jnp.asarray(rows[some]), values[some]
+    seen = np.asarray(tabulate(measurement, drawn, conditions), float)
+    if _is_parameter(rows, values) and not np.isclose(seen.T, quantity, rtol=1e-6).all(axis=1).any():
+        return None
+    sought = _Sought(measurement, drawn, quantity, conditions.shape[1:], max(float(seen.std()), 1e-300))
+    flat = np.asarray(conditions, float).reshape(len(conditions), -1)
+    box = np.stack([flat.min(0), flat.max(0)])
+    within = _nearest(sought, box)
+    if within is not None:
+        return within
+    beyond = _nearest(sought, _wider(box))
+    if beyond is None:
+        return None
+    return np.where(
+        np.abs(beyond - np.clip(beyond, *box)) <= _NEGLIGIBLE * np.ptp(box, axis=0),
+        np.clip(beyond, *box),
+        beyond,
+    )
+
+
+def _is_parameter(rows, values):
+    """Tell whether the quantity is one entry of the draws, or the exponential of one."""
+    with np.errstate(over="ignore"):
+        return any(
+            np.allclose(part, values, rtol=1e-6) for column in rows.T for part in (column, np.exp(column))
+        )
+
+
+def _nearest(sought: _Sought, box):
+    """Return the condition in a box at which the response is the quantity, or None."""
+    unit = qmc.Sobol(box.shape[1], scramble=False).random_base2(_LOG_POINTS)
+    ends, best = box, (np.inf, 0.0, box[0])
+    for _ in range(_ROUNDS):
+        points = ends[0] + unit * np.ptp(ends, axis=0)
+        best = min(best, _match(sought, points), key=lambda found: found[0])
+        reach = 0.5 * _SHRINK * np.ptp(ends, axis=0)
+        ends = np.clip(np.stack([best[2] - reach, best[2] + reach]), box[0], box[1])
+    mismatch, together, condition = best
+    return condition if mismatch <= CLOSE and together >= TOGETHER else None
+
+
+def _match(sought: _Sought, points):
+    """Return the least mismatch among some conditions, the correlation there, and the condition."""
+    conditions = jnp.asarray(points.reshape(len(points), *sought.shape))
+    responses = np.asarray(tabulate(sought.measurement, sought.rows, conditions), float)
+    gap = np.sqrt(np.mean((responses - sought.values[:, None]) ** 2, axis=0))
+    best = int(np.argmin(np.where(np.isfinite(gap), gap, np.inf)))
+    together = np.corrcoef(responses[:, best], sought.values)[0, 1] if np.ptp(responses[:, best]) else 0.0
+    return float(np.nan_to_num(gap[best], nan=np.inf)) / sought.scale, float(together), points[best]
+
+
+def _wider(box):
+    """Return a box `REACH` times as wide; an axis of positive values stays positive."""
+    low, high = box
+    span = np.ptp(box, axis=0)
+    below = np.where(low > 0, low / REACH, np.where(low == 0, 0.0, low - REACH * span))
+    return np.stack([below, np.where(low > 0, np.maximum(high * REACH, high + span), high + REACH * span)])

@@ -1,0 +1,97 @@
+"""Where the quantity lies is found out, or said not to be known; it does not depend on being handed in."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from physsynth.require import InHand, precision
+
+KEY = jax.random.key(0)
+
+
+def standardised(size, columns):
+    """Normal draws with mean 0 and covariance exactly I."""
+    draws = np.random.default_rng(0).normal(size=(size, columns))
+    draws = draws - draws.mean(0)
+    return draws @ np.linalg.inv(np.linalg.cholesky(np.cov(draws, rowvar=False))).T
+
+
+def line(theta, x):
+    return theta["level"] + theta["slope"] * x
+
+
+def at(x):
+    return lambda theta: line(theta, x)
+
+
+def slope(theta):
+    return theta["slope"]
+
+
+def contrast(theta):
+    return theta["level"] - 7 * theta["slope"] ** 3
+
+
+def ask(quantity, **settings):
+    level, tilt = standardised(1000, 2).T
+    draws = {"level": level, "slope": tilt}
+    return precision(
+        draws, line, quantity, 1.0, [-1.0, 0.0, 1.0], 0.25, KEY, max_n=512, replicates=20, **settings
+    )
+
+
+@pytest.mark.parametrize(("place", "verdict"), [(0.5, "FORECAST"), (1.0, "FORECAST"), (3.0, "EXTRAPOLATION")])
+def test_a_response_is_placed_where_it_is_one(place, verdict):
+    """The value of a line at x is the response at x, measured from -1 to 1."""
+    need = ask(at(place))
+    assert need.verdict == verdict
+    (axis,) = need.regime.axes
+    assert axis.asked[0] == pytest.approx(place, abs=0.05)
+    assert ("direct measurements" in need.statement()["reveal"]) == (verdict == "EXTRAPOLATION")
+
+
+@pytest.mark.parametrize("quantity", [slope, contrast], ids=["parameter", "no response"])
+def test_what_cannot_be_placed_is_said_not_to_be(quantity):
+    need = ask(quantity)
+    assert need.regime is None
+    statement = need.statement()
+    assert "not assessed" in statement["verdict"]
+    assert any("not assessed" in line for line in statement["assumptions"])
+
+
+def test_measurements_in_hand_widen_what_is_measured():
+    assert ask(at(3.0), in_hand=InHand([-1.0, 4.0])).verdict == "FORECAST"
+
+
+def test_direct_measurements_name_the_regime():
+    need = ask(contrast, direct=[2.0, 3.0])
+    assert need.verdict == "EXTRAPOLATION"
+    assert need.regime.axes[0].asked == (2.0, 3.0)
+
+
+def oscillation(theta, condition):
+    """A damped oscillation of amplitude condition[0] after a time condition[1]."""
+    amplitude, time = condition
+    return amplitude * jnp.exp(-theta["damping"] * time) * jnp.sin(theta["frequency"] * time)
+
+
+def peak(amplitude):
+    def of(theta):
+        ratio = theta["frequency"] / theta["damping"]
+        return oscillation(theta, (amplitude, jnp.arctan(ratio) / theta["frequency"]))
+
+    return of
+
+
+@pytest.mark.parametrize(("amplitude", "verdict"), [(1.0, "FORECAST"), (2.5, "EXTRAPOLATION")])
+def test_a_peak_is_placed_by_its_response(amplitude, verdict):
+    """The largest response over time goes with the one near its time, at the amplitude it is asked for."""
+    rng = np.random.default_rng(1)
+    draws = {"damping": np.exp(rng.normal(-1.2, 0.2, 1000)), "frequency": np.exp(rng.normal(0.0, 0.1, 1000))}
+    candidates = [(a, t) for a in (0.5, 1.0) for t in (0.5, 1.0, 2.0, 4.0)]
+    need = precision(
+        draws, oscillation, peak(amplitude), 0.05, candidates, 0.01 * amplitude, KEY, max_n=128, replicates=20
+    )
+    assert need.verdict == verdict
+    assert need.regime.axes[0].asked[0] == pytest.approx(amplitude, rel=0.1)
