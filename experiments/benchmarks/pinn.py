@@ -1,11 +1,13 @@
 """Measure physics-informed networks on equations whose solutions are known to many digits.
 
-    taskset -c 0 python experiments/benchmarks/pinn.py --seeds 3
+    taskset -c 0 python experiments/benchmarks/pinn.py --seeds 0 1 2
     taskset -c 0 python experiments/benchmarks/pinn.py --problems burgers --peer-python dde/bin/python
+    taskset -c 0 python experiments/benchmarks/pinn.py --config experiments/ablations/adam_alone.toml
 
 One row a problem: relative L2 error (median over seeds), the estimate of it, CPU seconds with compilation,
 and the seconds until 1e-2, 1e-3, ... were reached. DeepXDE's stock Burgers example runs beside it if a
-Python that has it is named. `--device gpu` runs the same table on a GPU.
+Python that has it is named. `--device gpu` runs the same table on a GPU. `--config` runs an ablation: a
+TOML file that says what to leave out, on which problems and for how long.
 """
 
 from __future__ import annotations
@@ -17,7 +19,9 @@ import platform
 import subprocess
 import tempfile
 import time
+import tomllib
 from dataclasses import dataclass, field
+from importlib import metadata
 from pathlib import Path
 
 RESULTS = Path(__file__).parent / "results" / "pinn.json"
@@ -49,16 +53,19 @@ class Watch:
 def main() -> None:
     """Run the rows that the arguments ask for and write them as JSON."""
     options = arguments()
-    prepare(options.device)
+    ablation = tomllib.loads(Path(options.config).read_text()) if options.config else {}
+    prepare(options.device, ablation.get("precision", "float64"))
+    from pinn_ablations import ablated
     from pinn_problems import ROWS
 
     print(HEADER, flush=True)
-    for name in options.problems or ROWS:
-        runs = []
-        for seed in range(options.seeds):
-            runs.append(measure(name, ROWS[name], seed, options))
-            print(line(name, runs[-1]), flush=True)
-            write(name, {"runs": runs, "published": ROWS[name].published}, options)
+    for name in options.problems or ablation.get("problems", ROWS):
+        row, runs = ablated(ROWS[name], ablation), []
+        label = f"{name}: {ablation['name']}" if ablation else name
+        for seed in ablation.get("seeds", options.seeds):
+            runs.append(measure(name, row, seed, options))
+            print(line(label, runs[-1]), flush=True)
+            write(label, {"runs": runs, "published": row.published}, options)
     if options.peer_python:
         for precision in ("float32", "float64"):
             found = peer(options.peer_python, precision)
@@ -66,14 +73,14 @@ def main() -> None:
             write(f"peer {precision}", found, options)
 
 
-def prepare(device: str) -> None:
+def prepare(device: str, precision: str) -> None:
     """Choose device, precision and one thread before JAX starts."""
     os.environ.setdefault("JAX_PLATFORMS", "cpu" if device == "cpu" else "cuda")
     if device == "cpu":
         os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false")
     import jax
 
-    jax.config.update("jax_enable_x64", True)
+    jax.config.update("jax_enable_x64", precision == "float64")
 
 
 def measure(name: str, row, seed: int, options: argparse.Namespace) -> dict:
@@ -141,8 +148,8 @@ def peer(python: str, precision: str) -> dict:
         points = Path(folder) / "points.npz"
         np.savez(points, **truth.points, **truth.values)  # type: ignore[arg-type]
         done = subprocess.run(
-            [python, str(PEERS), str(points), precision],
-            env={**os.environ, **ONE_THREAD, "DDE_BACKEND": "tensorflow"},
+            [python, str(PEERS), str(points), precision, "0"],
+            env={**os.environ, **ONE_THREAD, "DDE_BACKEND": "tensorflow.compat.v1"},
             capture_output=True,
             text=True,
             check=True,
@@ -150,23 +157,32 @@ def peer(python: str, precision: str) -> dict:
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 
-HEADER = f"{'problem':<16}{'seed':>5}{'error':>10}{'estimate':>10}{'CPU s':>8}{'weights':>9}  status"
+HEADER = f"{'problem':<34}{'seed':>5}{'error':>10}{'estimate':>10}{'CPU s':>8}{'weights':>9}  status"
 
 
 def line(name: str, run: dict) -> str:
     """Return a run as one line of the table."""
     numbers = f"{run['error']:>10.1e}{run['estimate']:>10.1e}{run['seconds']:>8.0f}{run['weights']:>9}"
-    return f"{name:<16}{run['seed']:>5}{numbers}  {run['status']}"
+    return f"{name:<34}{run['seed']:>5}{numbers}  {run['status']}"
 
 
 def write(name: str, row: dict, options: argparse.Namespace) -> None:
     """Add one row to the results on disk."""
     path = Path(options.out)
     table = json.loads(path.read_text()) if path.exists() else {}
-    machine = {"device": options.device, "processor": platform.processor() or platform.machine()}
+    machine = {
+        "device": options.device,
+        "processor": platform.processor() or platform.machine(),
+        **versions(),
+    }
     table[f"{name} ({options.device})"] = {**row, **machine}
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(table, indent=1) + "\n")
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that the numbers depend on."""
+    return {name: metadata.version(name) for name in ("physsynth", "jax", "jaxlib", "numpy")}
 
 
 def arguments() -> argparse.Namespace:
@@ -175,9 +191,10 @@ def arguments() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--problems", nargs="*", help="rows of the table; all unless given")
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2])
     parser.add_argument("--iterations", type=int, help="instead of each row's own")
     parser.add_argument("--device", choices=("cpu", "gpu"), default="cpu")
+    parser.add_argument("--config", help="an ablation")
     parser.add_argument("--peer-python", help="a Python that has DeepXDE and TensorFlow")
     parser.add_argument("--out", default=str(RESULTS))
     return parser.parse_args()

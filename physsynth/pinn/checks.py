@@ -172,7 +172,8 @@ def _check_contradictions(problem, field):
         if not error <= _TOLERANCE * (1.0 + size):
             raise ParameterError(
                 "conditions that contradict each other",
-                key=f"{what} of {field} " + (f"about {name}" if position is None else f"at {name} = {position:g}"),
+                key=f"{what} of {field} "
+                + (f"about {name}" if position is None else f"at {name} = {position:g}"),
                 wanted="a value that agrees with the other conditions where they meet",
                 got=f"a difference of {float(error):.3g}",
                 advice="make one of them agree, or penalise it: exact=False",
@@ -201,7 +202,10 @@ def _mirror_claims(ansatz, mirror, field):
 
 
 def _points_on(problem, name, position):
-    """Return points of a face, or of the whole box if the position is None, a quarter of the values of every variable at either of its ends."""
+    """Return points of a face, or of the box if the position is None.
+
+    A quarter of the values of every variable are at either of its ends.
+    """
     unit = jax.random.uniform(jax.random.key(0), (len(problem.variables), _SAMPLE))
     p = {
         other: low + (high - low) * row

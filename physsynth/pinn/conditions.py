@@ -51,7 +51,10 @@ class Periodic:
 
 @dataclass(frozen=True)
 class Symmetry:
-    """A field is even (parity 1) or odd (-1) about the middle of a coordinate; exact."""
+    """A field is even (parity 1) or odd (-1) about the middle of a coordinate; exact.
+
+    The network and its mirror image are added, so that each weight serves on both sides.
+    """
 
     along: str
     parity: int = 1

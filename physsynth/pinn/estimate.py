@@ -11,7 +11,7 @@ For a linear equation and exact conditions the constant of all directions would 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -63,6 +63,7 @@ def estimate(
     trail: Sequence[jax.Array],
     scales: dict[str, jax.Array],
     key: jax.Array,
+    at: Mapping[str, jax.Array] | None = None,
 ) -> ErrorEstimate:
     """Estimate the error of the last of the weights that training passed through.
 
@@ -75,9 +76,11 @@ def estimate(
         The weight of each term against the equation.
     key : array
         Fresh points are drawn from it.
+    at : mapping of str to array (), optional
+        Values of varied parameters, which are drawn from their ranges otherwise.
     """
     chosen = jnp.stack([trail[i] for i in _spread(len(trail))])
-    fields, rows = _measure(objective)(chosen, scales, key)
+    fields, rows = _measure(objective)(chosen, scales, key, dict(at or {}))
     names = objective.trial.problem.fields
     residual = float(jnp.linalg.norm(rows[-1]))
     constants = {name: _stability(fields[name], rows) for name in names}
@@ -99,10 +102,17 @@ def residual_rows(objective: Objective, weights: jax.Array, draws: dict[str, Poi
 def _measure(objective):
     """Return a compiled function: fields (state, point) and residuals (state, row) at fresh points."""
 
-    def run(states, scales, key):
+    def run(states, scales, key, at):
+        def fixed(points):
+            return {
+                name: jnp.broadcast_to(at.get(name, value), value.shape) for name, value in points.items()
+            }
+
         keys = jax.random.split(key, len(objective.terms))
-        draws = {term.name: term.draw(k, POINTS) for term, k in zip(objective.terms, keys, strict=True)}
-        frame = objective.trial.frame(sample(objective.trial.problem, key, POINTS), objective.values_only)
+        pairs = zip(objective.terms, keys, strict=True)
+        draws = {term.name: fixed(term.draw(k, POINTS)) for term, k in pairs}
+        points = fixed(sample(objective.trial.problem, key, POINTS))
+        frame = objective.trial.frame(points, objective.values_only)
 
         def one(weights):
             jets = objective.trial.jets(weights, frame)

@@ -9,6 +9,7 @@ from pathlib import Path
 import jax
 
 from physsynth.core.errors import ParameterError
+from physsynth.pinn.ansatz import Ansatz
 from physsynth.pinn.budget import Budget
 from physsynth.pinn.checkpoint import Checkpoint
 from physsynth.pinn.estimate import estimate
@@ -23,6 +24,7 @@ from physsynth.pinn.training import Stage, State, Training
 from physsynth.pinn.trial import Trial
 
 _LARGEST_DENSE = 5000
+_POINTS = 4000
 
 
 def solve(
@@ -49,7 +51,7 @@ def solve(
         A number is iterations.
     network, stages, sampling : optional
         Instead of those chosen by size: an MLP; a start by Adam, then self-scaled Broyden as long as its
-        dense matrix is small enough to keep.
+        dense matrix is small enough to keep; 4,000 points, mirror images included.
     checkpoint : path, optional
         Written as training goes; a run that finds it goes on from there, to the same bytes.
     progress : bool
@@ -84,7 +86,7 @@ def solve(
         Budget.of(budget),
         network or MLP(),
         stages,
-        sampling or Sampling(),
+        sampling or default_sampling(problem),
         checkpoint,
         progress,
         observe,
@@ -108,6 +110,11 @@ def _training(problem, network, stages, sampling) -> Training:
     """Return the training of a problem; kept, so that another key or budget compiles nothing anew."""
     objective = Objective(Trial(problem, network))
     return Training(objective, stages or default_stages(objective), sampling)
+
+
+def default_sampling(problem: Problem) -> Sampling:
+    """Return as many points as, with their mirror images, make 4,000."""
+    return Sampling(points=_POINTS // (1 + len(Ansatz(problem).mirrors)))
 
 
 def default_stages(objective: Objective) -> tuple[Stage, ...]:

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from physsynth.core.errors import ParameterError
 from physsynth.pinn import (
     MLP,
     Data,
@@ -38,11 +39,16 @@ def _wave(u, p):
 
 def _jet(problem, key, **points):
     """The first field, with random weights."""
+    return _jets(problem, key, **points)[problem.fields[0]]
+
+
+def _jets(problem, key, **points):
+    """All fields, with random weights."""
     trial = Trial(problem, MLP(width=6, depth=2))
     points = dict(zip(points, jnp.broadcast_arrays(*map(jnp.asarray, points.values())), strict=True))
     indices = Indices.closure(problem.coordinates, [(1,) * len(problem.coordinates)])
     weights = trial.network.draw(key)
-    return jax.jit(lambda p: trial.jets(weights, trial.frame(p, indices)))(points)[problem.fields[0]]
+    return jax.jit(lambda p: trial.jets(weights, trial.frame(p, indices)))(points)
 
 
 def test_initial_and_boundary_values_hold(key):
@@ -89,6 +95,32 @@ def test_symmetry_holds(parity, key):
     problem = Problem(BOX, _heat, [Initial(start), walls, Symmetry("x", parity)])
     here, there = (_jet(problem, key, t=1.0, x=sign * PLACES).value for sign in (1, -1))
     np.testing.assert_allclose(here, parity * there, atol=1e-14)
+
+
+def test_each_field_has_its_own_parity_and_a_periodic_one_stays_periodic(key):
+    problem = Problem(
+        BOX,
+        lambda q, p: {"u": q.u.t + q.v - q.u.xx, "v": q.v.t - q.u - q.v.xx},
+        [Initial(0.0), Periodic("x"), Symmetry("x", -1, "u")],
+        fields=("u", "v"),
+    )
+    u, v = (
+        [_jets(problem, key, t=1.0, x=x)[name].value for x in (PLACES, -PLACES, PLACES + 2.0)]
+        for name in ("u", "v")
+    )
+    np.testing.assert_allclose(u[1], -u[0], atol=1e-14)
+    np.testing.assert_allclose(u[2], u[0], atol=1e-13)
+    assert np.max(np.abs(np.abs(v[1]) - np.abs(v[0]))) > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("start", "walls"),
+    [(lambda p: jnp.cos(jnp.pi * p["x"] / 2), (-1.0, 1.0)), (lambda p: 0.0 * p["x"], -1.0)],
+)
+def test_a_symmetry_that_values_or_faces_break_is_an_error(start, walls):
+    conditions = [Initial(start), Dirichlet(0.0, {"x": walls}), Neumann(0.0, {"x": 1.0}), Symmetry("x", -1)]
+    with pytest.raises(ParameterError, match="contradict"):
+        Problem(BOX, _heat, conditions)
 
 
 def test_the_boundary_of_an_l_shape_is_met(key):
