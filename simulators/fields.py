@@ -188,14 +188,10 @@ def _hot_spot(coefficients):
     return _top(lambda place, c: _polynomials(place[0]) @ c @ _polynomials(place[1]), start, coefficients)
 
 
-def _read_plate(u, p, *, x, y, places, line):
-    """Outputs of the plate from its temperature; the hottest place is searched from the source."""
+def _top_of(u, p, **_):
+    """Largest temperature of the plate, searched from the source."""
     source = jnp.stack([p["source_x"], p["source_y"]])
-    return {
-        "temperature": u(p, x=x[:, None], y=y),
-        "profile": u(p, x=places, y=line),
-        "hot_spot": _top(lambda place, p: u(p, x=place[0], y=place[1]), source, p),
-    }
+    return _top(lambda place, p: u(p, x=place[0], y=place[1]), source, p)
 
 
 def _heat_defect(sim, p, y):
@@ -263,7 +259,11 @@ def _heat_defect(sim, p, y):
         domain={"x": (0.0, 1.0), "y": (0.0, 1.0)},
         residual=heat_equation,
         edges={"x": (0.0, 1.0), "y": (0.0, 1.0)},
-        read=_read_plate,
+        read={
+            "temperature": lambda u, p, *, x, y, **_: u(p, x=x[:, None], y=y),
+            "profile": lambda u, p, *, places, line, **_: u(p, x=places, y=line),
+            "hot_spot": _top_of,
+        },
         proportional="power",
         features=(_bell,),
     ),
@@ -336,12 +336,11 @@ def _front(p):
     return jnp.tanh(p["amplitude"] * p["x"] / (8 * p["viscosity"]))
 
 
-def _read_fluid(u, p, *, times, x):
-    """Outputs of the fluid from its velocity; the steepest slope on a grid of times."""
+def _steepest_of(u, p, *, times, **_):
+    """Largest steepness of the fluid at x = 0, on a grid of times."""
     t = times[-1] * jnp.arange(INSTANTS) / (INSTANTS - 1)
     centre, along = jnp.zeros_like(t), jnp.ones_like(t)
-    slope = jax.jvp(lambda x: u(p, t=t, x=x), (centre,), (along,))[1]
-    return {"velocity": u(p, t=times[:, None], x=x), "steepest_slope": jnp.max(-slope)}
+    return jnp.max(-jax.jvp(lambda x: u(p, t=t, x=x), (centre,), (along,))[1])
 
 
 def _burgers_defect(sim, p, y):
@@ -401,7 +400,10 @@ def _clustered(count, strength=5.5):
         domain={"t": (0.0, 1.0), "x": (-1.0, 1.0)},
         residual=burgers_equation,
         edges={"x": (-1.0, 1.0)},
-        read=_read_fluid,
+        read={
+            "velocity": lambda u, p, *, times, x: u(p, t=times[:, None], x=x),
+            "steepest_slope": _steepest_of,
+        },
         start=lambda p: -p["amplitude"] * jnp.sin(jnp.pi * p["x"]),
         features=(_front,),
     ),

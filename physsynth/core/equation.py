@@ -6,8 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-Field = Callable[..., Any]
-
 
 @dataclass(frozen=True, eq=False)
 class Equation:
@@ -22,9 +20,9 @@ class Equation:
         coordinate and parameter to its values.
     edges : mapping of str to (low, high)
         The faces on which the field is 0.
-    read : callable
-        ``read(u, p, **options)`` returns outputs of the simulator from ``u(p, **coordinates)``, which
-        gives the field's values at arrays of points. Outputs that it leaves out are not emulated.
+    read : mapping of str to callable
+        By output of the simulator: ``read(u, p, **options)`` returns it from ``u(p, **coordinates)``, which
+        gives the field's values at arrays of points. Outputs that are left out are not emulated.
     start : callable, optional
         Values of the field, as a function of `p`, where the first coordinate begins.
     proportional : str, optional
@@ -36,7 +34,7 @@ class Equation:
     domain: Mapping[str, tuple[float, float]]
     residual: Callable[[Any, Mapping[str, Any]], Any]
     edges: Mapping[str, tuple[float, float]]
-    read: Callable[..., dict[str, Any]]
+    read: Mapping[str, Callable[..., Any]]
     start: Callable[[Mapping[str, Any]], Any] | None = None
     proportional: str | None = None
     features: tuple[Callable[[Mapping[str, Any]], Any], ...] = ()

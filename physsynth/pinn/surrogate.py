@@ -37,6 +37,17 @@ class Surrogate(Simulator):
     """A simulator that evaluates a network; its output "error" is the estimated relative error of a query."""
 
     solution: Solution
+    field: Callable[..., jax.Array] | None = None
+
+    def only(self, output: str) -> Surrogate:
+        """Return a network in a simulator's place with one output, so that nothing else is computed."""
+        assert self.equation is not None
+        read = self.equation.read[output]
+
+        def function(p, **options):
+            return {output: read(self.field, p, **options)}
+
+        return replace(self, function=function, outputs={output: self.outputs[output]})
 
 
 def surrogate(
@@ -213,8 +224,10 @@ def in_place_of(simulator: Simulator, solution: Solution) -> Surrogate:
         return factor * solution.evaluate({**coordinates, **varied})[problem.fields[0]]
 
     def function(p, **options):
-        error = jnp.max(jnp.stack(list(solution.query_error(p).values())))
-        return {**equation.read(field, p, **options), ERROR: error}
+        return {
+            **{name: equation.read[name](field, p, **options) for name in outputs},
+            ERROR: jnp.max(jnp.stack(list(solution.query_error(p).values()))),
+        }
 
     function.__doc__ = f"Network of {solution.weights.size} weights in place of {simulator.name}."
     outputs = {name: simulator.outputs[name] for name in emulated(simulator)}
@@ -225,22 +238,25 @@ def in_place_of(simulator: Simulator, solution: Solution) -> Surrogate:
         outputs={**outputs, ERROR: Output("1", "estimated relative L2 error of this query")},
         constraints=(),
         validity={**simulator.validity, **problem.ranges},
-        equation=None,
     )
-    return Surrogate(**{f.name: getattr(base, f.name) for f in fields(Simulator)}, solution=solution)
+    own = {f.name: getattr(base, f.name) for f in fields(Simulator)}
+    return Surrogate(**own, solution=solution, field=field)
 
 
 def emulated(simulator: Simulator) -> dict[str, jax.ShapeDtypeStruct]:
     """Return the outputs that are read off the field of a simulator with an equation, with their shapes."""
-    equation = simulator.equation
-    assert equation is not None
+    assert simulator.equation is not None
+    readers = simulator.equation.read
 
     def nothing(p, **coordinates):
         return jnp.zeros(jnp.broadcast_shapes(*(jnp.shape(value) for value in coordinates.values())))
 
     p = {name: jnp.ones(p.distribution.event_shape) for name, p in simulator.parameters.items()}
-    found = jax.eval_shape(lambda p: equation.read(nothing, p, **simulator.options), p)
-    return {name: found[name] for name in simulator.outputs if name in found}
+    return {
+        name: jax.eval_shape(lambda p, name=name: readers[name](nothing, p, **simulator.options), p)
+        for name in simulator.outputs
+        if name in readers
+    }
 
 
 def load_emulator(

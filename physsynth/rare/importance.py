@@ -31,6 +31,7 @@ from physsynth.rare.planes import Planes, diverse, planes_along_rays, planes_fro
 from physsynth.rare.scout import LOW_DIMENSION, POPULATION, Scouted, explored, scout, starts
 
 UNCOVERED = 10.0
+HARDLY_DRAWN = 30.0
 BARREN = 2
 LEAST_ROUNDS = 3
 LOOK = 5000
@@ -134,6 +135,7 @@ class Plan:
     barren: int = 0
     foreseen: float = 0.0
     checks: int = 0
+    uncovered: float = 0.0
 
     @classmethod
     def start(cls, found: Scouted, dimension: int) -> Plan:
@@ -181,7 +183,7 @@ class Plan:
         if not self.checks:
             return self.u.shape[1] <= LOW_DIMENSION and len(self.planes.bound) <= MANY
         look = max(LOOK, self.next_look)
-        if self.wanted(target_cov) <= look:
+        if self.uncovered > target_cov or self.wanted(target_cov) <= look:
             return True
         mended = replace(self, foreseen=self._foresee(self.found.latest))
         return mended.wanted(target_cov) > min(look, remaining)
@@ -218,9 +220,11 @@ class Plan:
         how well it does on points that it was not fitted to.
         """
         found = explored(replace(self.found, planes=self.planes), evaluator, rng)
-        foreseen = self._foresee(found.latest)
-        plan = replace(self, found=found, planes=found.planes, foreseen=foreseen, checks=self.checks + 1)
-        return replace(plan, barren=0).refitted()
+        plan = replace(self, found=found, planes=found.planes, checks=self.checks + 1, barren=0)
+        if found.latest is not self.found.latest:
+            hardly = np.mean(self.cover(found.latest) > HARDLY_DRAWN) if self.trusted else 0.0
+            plan = replace(plan, foreseen=self._foresee(found.latest), uncovered=float(hardly))
+        return plan.refitted()
 
     def _foresee(self, u):
         """Return the mean excess weight of failing points, without the top hundredth: they are correlated."""

@@ -95,7 +95,7 @@ def _by_rays(evaluator, u, g, planes):
 
 def explored(found: Scouted, evaluator: Evaluator, rng: np.random.Generator) -> Scouted:
     """Add the failing points of one subset run, and the planes that they lead to."""
-    size = POPULATION if evaluator.dimension <= LOW_DIMENSION else 2 * POPULATION
+    size = POPULATION
     if evaluator.remaining < 2 * size:
         return found
     run = Subset(size=size).once(evaluator, rng)

@@ -15,9 +15,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy import special
 
 from physsynth.core.checks import Check
 from physsynth.core.errors import ParameterError
@@ -50,7 +50,7 @@ class Pilot:
     """
 
     name: str
-    draws: Mapping[str, jax.Array]
+    draws: Mapping[str, np.ndarray]
     observe: FunctionOfCondition
     quantity: Callable[[Mapping[str, jax.Array]], jax.Array]
     noise: FunctionOfCondition | Noise
@@ -90,7 +90,8 @@ def repeated(values: ArrayLike, key: jax.Array, name: str = "mean") -> Pilot:
     measured = _numbers("values", values)
     if np.isin(measured, (0.0, 1.0)).all():
         failed = measured.sum()
-        chance = jax.random.beta(key, failed + 0.5, len(measured) - failed + 0.5, (DRAWS,))
+        u = np.asarray(jax.random.uniform(key, (DRAWS,)), float)
+        chance = special.betaincinv(failed + 0.5, len(measured) - failed + 0.5, u)
         checks = (least_check("outcomes in the pilot", len(measured), 1),)
         return Pilot(f"rate of {name}", {"mean": chance}, _mean, _mean, Bernoulli(), np.zeros(1), checks)
     checks = _checks(measured, LEAST_REPEATED)
@@ -148,8 +149,9 @@ def _draws(key, basis, measured):
     scatter = float(np.sum((measured - basis @ fitted) ** 2))
     root = np.linalg.cholesky(np.linalg.inv(basis.T @ basis))
     spread, turn = jax.random.split(key)
-    sd = jnp.sqrt(scatter / (2 * jax.random.gamma(spread, (n - k) / 2, (DRAWS,))))
-    coefficients = fitted + sd[:, None] * (jax.random.normal(turn, (DRAWS, k)) @ root.T)
+    u = np.asarray(jax.random.uniform(spread, (DRAWS,)), float)
+    sd = np.sqrt(scatter / (2 * special.gammaincinv((n - k) / 2, u)))
+    coefficients = fitted + sd[:, None] * (np.asarray(jax.random.normal(turn, (DRAWS, k))) @ root.T)
     names = ("level", "slope")[:k]
     return {**{name: coefficients[:, i] for i, name in enumerate(names)}, "sd": sd}
 

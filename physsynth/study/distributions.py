@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpyro.distributions as dist
+from numpyro.distributions import constraints
 
 from physsynth.core.errors import ParameterError, StudyError, nearest, unknown_name
 from physsynth.core.normal import from_normal
@@ -111,7 +112,7 @@ def _check_names(factory, name, arguments, file, key):
 
 
 def _check_domain(name, constraint, arguments, distribution, file, key):
-    if name not in arguments or type(constraint).__name__ == "Dependent":
+    if name not in arguments or isinstance(constraint, type(constraints.dependent)):
         return
     if not np.all(constraint(arguments[name])):
         raise StudyError(

@@ -82,7 +82,7 @@ DECAY = ps.define_simulator(
         residual=lambda u, p: u.t + p["k"] * u,
         edges={},
         start=lambda p: p["start"],
-        read=lambda u, p, times: {"left": u(p, t=times), "last": u(p, t=1.0)},
+        read={"left": lambda u, p, times: u(p, t=times), "last": lambda u, p, times: u(p, t=1.0)},
         proportional="start",
     ),
 )(_decay)
@@ -101,6 +101,7 @@ def test_a_network_stands_in_for_a_simulator(stand_in):
     for values in (p, {**p, "start": 1e4 * p["start"]}):
         exact = values["start"][:, None] * jnp.exp(-values["k"][:, None] * jnp.linspace(0.0, 1.0, 11))
         np.testing.assert_allclose(stand_in.batched(values)["left"], exact, rtol=1e-3)
+    assert set(stand_in.only("last")({"start": 1.0, "k": 1.0})) == {"last"}
     g = stand_in.limit_state("left", limit=0.5)
     assert float(g({"start": 2.0, "k": 1.0})) == pytest.approx(0.5 - 2.0 * np.exp(-1.0), abs=1e-3)
 

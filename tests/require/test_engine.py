@@ -21,7 +21,7 @@ def test_rejuvenation_keeps_mean_and_covariance():
     particles = jnp.stack([jax.random.normal(jax.random.key(0), (20000,)) * 2.0, jnp.full(20000, 3.0)])
     log_weights = -0.5 * (particles[0] - 1.0) ** 2
     weights = jax.nn.softmax(log_weights)
-    cloud = rejuvenate(Cloud(particles, log_weights, jax.random.key(1), jnp.asarray(20000.0)))
+    cloud = jax.jit(rejuvenate)(Cloud(particles, log_weights, jax.random.key(1), jnp.asarray(20000.0)))
     mean = weights @ particles[0]
     assert cloud.particles[0].mean() == pytest.approx(float(mean), abs=0.05)
     spread = float(jnp.sqrt(weights @ (particles[0] - mean) ** 2))

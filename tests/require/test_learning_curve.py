@@ -37,12 +37,14 @@ def power_law(rng, floor, exponent, scatter, sizes=SIZES):
     return (floor + 3 * sizes**-exponent) * (1 + scatter * rng.normal(size=(10, len(sizes))))
 
 
-@pytest.mark.parametrize(("floor", "exponent"), [(0.0, 0.5), (0.1, 0.8)])
-def test_independent_scores_are_covered(floor, exponent):
+@pytest.mark.parametrize(
+    ("floor", "exponent", "scatter"), [(0.0, 0.5, 0.04), (0.1, 0.8, 0.04), (0.0, 0.5, 0.001)]
+)
+def test_independent_scores_are_covered(floor, exponent, scatter):
     rng, target = np.random.default_rng(1), floor + 3 * TRUTH**-exponent
     inside = 0
     for _ in range(60):
-        q = learning_curve(SIZES, power_law(rng, floor, exponent, 0.04), target).quantiles
+        q = learning_curve(SIZES, power_law(rng, floor, exponent, scatter), target).quantiles
         inside += q[0.05] <= TRUTH <= q[0.95]
     assert inside / 60 >= 0.9 - 3 * math.sqrt(0.09 / 60)
 

@@ -61,7 +61,8 @@ def _model(job):
     assert model is not None
     if network is None:
         return model
-    sim = replace(network, options=model.experiment.sim.options)
+    measured = network.only(model.experiment.output)
+    sim = replace(measured, options=model.experiment.sim.options)
     error = job.summary("network")["error"]
     return replace(
         model,
