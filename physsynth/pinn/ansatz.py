@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain, combinations
-from math import prod
+from math import log, prod
 from typing import TYPE_CHECKING, TypeVar
 
 import jax
@@ -138,7 +138,7 @@ class Ansatz:
         """Map a coordinate to [-1, 1]; a parameter that spans decades by its logarithm."""
         low, high = self.problem.variables[name]
         if name in self.problem.ranges and 0 < low < high / _LOG_RATIO:
-            middle, half = jnp.log(low * high) / 2, jnp.log(high / low) / 2
+            middle, half = log(low * high) / 2, log(high / low) / 2
             return lambda p: (jnp.log(p[name]) - middle) / half
         return lambda p: (2.0 * p[name] - (low + high)) / (high - low)
 
