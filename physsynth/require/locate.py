@@ -1,14 +1,15 @@
 """Where a quantity lies: the condition at which the model's own response is the quantity.
 
 A quantity such as a peak at a higher load is, to the posterior in hand, a response at some condition x: over
-the draws the two go together and have the same size. If there is such an x within the range of the conditions
-that are measured, the quantity lies inside; if there is one only outside, it rests on the model there, where
-no measurement at the candidates can show an error. Of x within the range, and of x within a range a few times
-as wide, the one with the least
+the draws the two differ by little beside the quantity's own sd,
 
-    m(x) = sqrt(E (r(x) - q)^2) / s,   s the sd of responses over draws and conditions measured,
+    E (r(x) - q)^2 <= 0.4^2 Var q.
 
-is sought on a grid that closes in. Quantities that are no response (a parameter, a rate) lie nowhere.
+If there is such an x within the range of the conditions that are measured, the quantity lies inside; if there
+is one only outside, it rests on the model there, where no measurement at the candidates can show an error.
+Quantities that are no response (a parameter, a rate) lie nowhere, and that is said.
+
+Source: Rubinstein (1999), Methodol. Comput. Appl. Probab. 1, 127 (the search).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
+from scipy import special
 from scipy.stats import qmc
 
 from physsynth.require.case import Case
@@ -28,9 +30,10 @@ from physsynth.require.regime import Regime
 from physsynth.require.reveal import reveal
 
 DRAWS = 32
-CLOSE, TOGETHER = 0.1, 0.8
+CLOSE = 0.4
 REACH = 4.0
-_LOG_POINTS, _ROUNDS, _SHRINK, _NEGLIGIBLE = 7, 4, 0.25, 0.05
+_LOG_POINTS, _ROUNDS, _KEPT, _WIDER = 9, 12, 24, 2.0
+_ENOUGH, _NEGLIGIBLE = 0.25, 0.05
 
 
 class _Sought(NamedTuple):
@@ -38,7 +41,7 @@ class _Sought(NamedTuple):
     rows: Float[Array, "draw d"]
     values: Float[np.ndarray, " draw"]
     shape: tuple[int, ...]
-    scale: float
+    sd: float
 
 
 def assess(
@@ -103,7 +106,7 @@ def locate(
     seen = np.asarray(tabulate(measurement, drawn, conditions), float)
     if _is_parameter(rows, values) and not np.isclose(seen.T, quantity, rtol=1e-6).all(axis=1).any():
         return None
-    sought = _Sought(measurement, drawn, quantity, conditions.shape[1:], max(float(seen.std()), 1e-300))
+    sought = _Sought(measurement, drawn, quantity, conditions.shape[1:], float(quantity.std()))
     flat = np.asarray(conditions, float).reshape(len(conditions), -1)
     box = np.stack([flat.min(0), flat.max(0)])
     within = _nearest(sought, box)
@@ -128,26 +131,36 @@ def _is_parameter(rows, values):
 
 
 def _nearest(sought: _Sought, box):
-    """Return the condition in a box at which the response is the quantity, or None."""
-    unit = qmc.Sobol(box.shape[1], scramble=False).random_base2(_LOG_POINTS)
-    ends, best = box, (np.inf, 0.0, box[0])
+    """Return the condition in a box at which the response is the quantity, or None.
+
+    Of conditions spread over the box the better ones say where to look next, as a normal distribution a
+    little wider than they are (the cross-entropy method). Axes of positive values are searched in logs.
+    """
+    positive = box[0] > 0
+    ends = np.where(positive, np.log(np.where(positive, box, 1.0)), box)
+    unit = qmc.Sobol(box.shape[1], scramble=False).random_base2(_LOG_POINTS) + 0.5**_LOG_POINTS / 2
+    normal, points = special.ndtri(unit), ends[0] + unit * np.ptp(ends, axis=0)
+    least, place = np.inf, ends[0]
     for _ in range(_ROUNDS):
-        points = ends[0] + unit * np.ptp(ends, axis=0)
-        best = min(best, _match(sought, points), key=lambda found: found[0])
-        reach = 0.5 * _SHRINK * np.ptp(ends, axis=0)
-        ends = np.clip(np.stack([best[2] - reach, best[2] + reach]), box[0], box[1])
-    mismatch, together, condition = best
-    return condition if mismatch <= CLOSE and together >= TOGETHER else None
+        gap = _gaps(sought, np.where(positive, np.exp(np.where(positive, points, 0.0)), points))
+        best = np.argsort(gap)[:_KEPT]
+        if gap[best[0]] < least:
+            least, place = float(gap[best[0]]), points[best[0]]
+        if least <= _ENOUGH * CLOSE * sought.sd:
+            break
+        values, vectors = np.linalg.eigh(np.cov(points[best], rowvar=False).reshape(2 * (len(place),)))
+        root = vectors * np.sqrt(_WIDER * np.maximum(values, 0.0))
+        points = np.clip(points[best].mean(0) + normal @ root.T, *ends)
+    found = np.where(positive, np.exp(np.where(positive, place, 0.0)), place)
+    return found if least <= CLOSE * sought.sd else None
 
 
-def _match(sought: _Sought, points):
-    """Return the least mismatch among some conditions, the correlation there, and the condition."""
+def _gaps(sought: _Sought, points):
+    """Return the root mean square difference of response and quantity at each condition."""
     conditions = jnp.asarray(points.reshape(len(points), *sought.shape))
     responses = np.asarray(tabulate(sought.measurement, sought.rows, conditions), float)
     gap = np.sqrt(np.mean((responses - sought.values[:, None]) ** 2, axis=0))
-    best = int(np.argmin(np.where(np.isfinite(gap), gap, np.inf)))
-    together = np.corrcoef(responses[:, best], sought.values)[0, 1] if np.ptp(responses[:, best]) else 0.0
-    return float(np.nan_to_num(gap[best], nan=np.inf)) / sought.scale, float(together), points[best]
+    return np.where(np.isfinite(gap), gap, np.inf)
 
 
 def _wider(box):
