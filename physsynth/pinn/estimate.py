@@ -6,13 +6,14 @@ between them. So every earlier state of the network gives a lower bound of the s
     C >= |v - w| / |r(v) - r(w)|   (L2 norms, fresh points),
 
 in the directions that the network really explores, and the error of the last state is close to C |r|.
-For a linear equation and exact conditions the constant of all directions would make this a bound.
+For a linear equation and exact conditions the constant of all directions would make this a bound. An
+estimate above 5 % says that the linearisation does not hold: it is then raised to 1, the error of u = 0.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import jax
@@ -36,7 +37,7 @@ class ErrorEstimate:
     Attributes
     ----------
     relative : dict of str to float
-        Estimated relative L2 error of each field.
+        Estimated relative L2 error of each field; at least 1 unless converged.
     stability : dict of str to float
         Constant of each field: its absolute error a unit of residual.
     residual : float
@@ -85,7 +86,12 @@ def estimate(
     residual = float(jnp.linalg.norm(rows[-1]))
     constants = {name: _stability(fields[name], rows) for name in names}
     relative = {name: constants[name] * residual / _norm(fields[name][-1]) for name in names}
-    return ErrorEstimate(relative, constants, residual)
+    found = ErrorEstimate(relative, constants, residual)
+    return found if found.converged else replace(found, relative=_nothing_known(relative))
+
+
+def _nothing_known(relative):
+    return {name: max(error, 1.0) if np.isfinite(error) else np.inf for name, error in relative.items()}
 
 
 def residual_rows(objective: Objective, weights: jax.Array, draws: dict[str, Points], scales) -> jax.Array:
