@@ -28,7 +28,7 @@ from physsynth.rare.intervals import Binomial
 from physsynth.rare.mixture import Mixture
 from physsynth.rare.outcome import Estimate, weighted_estimate
 from physsynth.rare.planes import Planes, diverse, planes_along_rays, planes_from
-from physsynth.rare.scout import LOW_DIMENSION, POPULATION, Scouted, explored, scout, starts
+from physsynth.rare.scout import LOW_DIMENSION, Scouted, explored, scout, starts
 
 UNCOVERED = 10.0
 HARDLY_DRAWN = 30.0
@@ -123,6 +123,7 @@ class Plan:
     """Where adaptation stands: planes, failing points with weights, the mixtures drawn from so far.
 
     `log_drawn` is log sum_r n_r q_r / phi at each failing point, so its weight is exp(-log_drawn).
+    `uncovered` is the share of the failing points of the last look that the mixture would hardly ever draw.
     """
 
     found: Scouted
@@ -182,17 +183,10 @@ class Plan:
             return True
         if not self.checks:
             return self.u.shape[1] <= LOW_DIMENSION and len(self.planes.bound) <= MANY
-        look = max(LOOK, self.next_look)
-        if self.uncovered > target_cov or self.wanted(target_cov) <= look:
+        if self.uncovered > target_cov or self.wanted(target_cov) <= LOOK:
             return True
         mended = replace(self, foreseen=self._foresee(self.found.latest))
-        return mended.wanted(target_cov) > min(look, remaining)
-
-    @property
-    def next_look(self) -> float:
-        """Calls that another subset run and the adaptation after it would cost."""
-        levels = max(1.0, -np.log10(self.probability))
-        return 2 * POPULATION * (0.9 * levels + 0.1) + LEAST_ROUNDS * 400
+        return mended.wanted(target_cov) > min(LOOK, remaining)
 
     def hopeless(self, turn: int) -> bool:
         """Whether nothing was found to start from, or rounds went by without a failure."""
