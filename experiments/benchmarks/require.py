@@ -244,10 +244,13 @@ CASES = [
     Case("precision: Duffing oscillator", lambda seed: duffing.replication(seed, DUFFING_TARGET)),
     *(of_population("mean, unknown spread", pilot, 60, mean, mean_width, 1.0) for pilot in (5, 10, 20)),
     of_population("tail, unknown spread", 10, 60, tail, tail_width, TAIL_SPREAD),
-    Case("population: theophylline with refits, factor 3, vague prior", theophylline.replication),
     Case(
-        "population: theophylline with refits, factor 5, truths from the prior",
-        lambda seed: theophylline.replication(5000 + seed, theophylline.informed, 5.0),
+        "population: theophylline with refits, vague prior",
+        lambda seed: theophylline.replication(seed, theophylline.vague, 5.0),
+    ),
+    Case(
+        "population: theophylline with refits, truths from the prior",
+        lambda seed: theophylline.replication(9000 + seed, theophylline.informed, 5.0),
     ),
 ]
 

@@ -166,7 +166,7 @@ def trained() -> Iterator[dict]:
     """
     for worth_of in (15, 30, 60, 100):
         rng, inside, middles = np.random.default_rng([31, worth_of]), [], []
-        for _ in range(300):
+        for _ in range(200):
             error = rng.normal(size=PREDICTORS)
             error *= math.sqrt(PREDICTORS / (worth_of - PREDICTORS - 1)) / np.linalg.norm(error)
             synthetic = _rows(rng, FITTED, 1 + error)
@@ -235,7 +235,7 @@ LAWS = {
 SCATTERS = (0.001, 0.01, 0.04)
 
 
-def laws(seed: int = 21, replications: int = 200) -> Iterator[dict]:
+def laws(seed: int = 21, replications: int = 100) -> Iterator[dict]:
     """Coverage for independent scores under several laws, one of them in no family, and several scatters."""
     for place, (name, law) in enumerate(LAWS.items()):
         for scatter in SCATTERS:

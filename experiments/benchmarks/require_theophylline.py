@@ -49,7 +49,7 @@ CENTRE, SPREAD = np.log([1.37, 0.0401, 0.459]), np.array([0.78, 0.295, 0.141])
 # Mean and sd of what the twelve real subjects leave open, under the study's priors.
 LEFT_OPEN = np.array([[0.285, -3.205, -0.781, -0.27, -1.21, -1.96], [0.24, 0.093, 0.054, 0.25, 0.24, 0.33]])
 PRIOR_CENTRE, PRIOR_SPREAD = np.array([0.0, -3.0, -0.7]), np.array([1.0, 0.5, 0.5])
-PILOT, MOST, FACTOR = 12, 1000, 3.0
+PILOT, MOST = 12, 500
 PROPOSALS, DRAWS, FREEDOM, WIDER = 4096, 4000, 7, 1.15
 SCENARIOS, POOL = 300, 100_000
 INTERVAL = (0.05, 0.95)
@@ -304,7 +304,7 @@ class Trial:
         return {"location": rows[:, :3], "log_spread": rows[:, 3:]}
 
 
-def forecast(trial: Trial, seed: int, futures: int, factor: float = FACTOR) -> Requirement:
+def forecast(trial: Trial, seed: int, futures: int, factor: float) -> Requirement:
     """Forecast how many more subjects it takes."""
     draws = trial.draws(np.random.default_rng([seed, 1]))
     return population(
@@ -319,7 +319,7 @@ def forecast(trial: Trial, seed: int, futures: int, factor: float = FACTOR) -> R
     )
 
 
-def collected(trial: Trial, factor: float = FACTOR) -> float:
+def collected(trial: Trial, factor: float) -> float:
     """Return how many more subjects it took: refit at 1, 2, 4, ... and then between the last two."""
     target = math.log(factor)
     if trial.width(0) <= target:
@@ -335,9 +335,7 @@ def collected(trial: Trial, factor: float = FACTOR) -> float:
     return float(high)
 
 
-def replication(
-    seed: int, prior: Callable = vague, factor: float = FACTOR, futures: int = 100
-) -> tuple[Requirement, float]:
+def replication(seed: int, prior: Callable, factor: float, futures: int = 100) -> tuple[Requirement, float]:
     """Draw a truth and its pilot, forecast, then measure subjects and refit until the target is met."""
     trial = Trial.of(seed, prior)
     return forecast(trial, seed, futures, factor), collected(trial, factor)

@@ -5,7 +5,9 @@ is a cloud of weighted particles that starts as draws of the present posterior; 
 reweights it, and when the effective sample size falls below half the cloud is resampled and moved
 by a kernel that keeps its mean and covariance,
 
-    theta' = a theta + (1 - a) mean + sqrt(1 - a^2) N(0, covariance).
+    theta' = a theta + (1 - a) mean + sqrt(1 - a^2) N(0, covariance),
+
+the covariance that which the weighted particles are a sample of, 1 / (1 - sum w^2) times their own.
 
 At each size of a geometric grid the width of the quantity is measured; the replicate ends at the
 first size that meets the target.
@@ -167,6 +169,11 @@ def effective_size(log_weights: Float[Array, " particle"]) -> Float[Array, ""]:
     return jnp.sum(weights) ** 2 / jnp.sum(weights**2)
 
 
+def unbiased(weights: Float[Array, " particle"]) -> Float[Array, ""]:
+    """Return 1 - sum w^2, the share of a variance that weighted particles about their own mean show."""
+    return jnp.maximum(1 - jnp.sum(weights**2), 1e-6)
+
+
 def resample(key: jax.Array, weights: Float[Array, " particle"], n: int) -> Int[Array, " n"]:
     """Return `n` indices, each particle as often as its weight says (systematic resampling)."""
     points = (jnp.arange(n) + jax.random.uniform(key, dtype=weights.dtype)) / n
@@ -179,8 +186,8 @@ def rejuvenate(cloud: Cloud) -> Cloud:
     weights = normalised(cloud.log_weights)
     mean = cloud.particles @ weights
     centred = cloud.particles - mean[:, None]
-    root = _root((centred * weights) @ centred.T)
-    chosen = centred[:, resample(pick, weights, weights.shape[0])]
+    root = _root((centred * weights) @ centred.T / unbiased(weights))
+    chosen = centred[:, resample(pick, weights, weights.shape[0])] / jnp.sqrt(unbiased(weights))
     noise = root @ jax.random.normal(walk, centred.shape, centred.dtype)
     moved = mean[:, None] + SHRINKAGE * chosen + jnp.sqrt(1 - SHRINKAGE**2) * noise
     return cloud._replace(particles=moved, log_weights=jnp.zeros_like(cloud.log_weights), key=key)

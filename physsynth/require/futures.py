@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from physsynth.require.draws import Layout, Reader
-from physsynth.require.engine import Path, grow, reweigh, truth_and_others
+from physsynth.require.engine import Path, grow, reweigh, truth_and_others, unbiased
 from physsynth.require.measurement import Measurement, tabulate
 from physsynth.require.noise import Noise
 from physsynth.require.outcome import LEAST_SIZE, RARELY, Futures
@@ -108,5 +108,5 @@ def _moved(measurement, read, shape, key, rows, conditions, target) -> Path:
 
 
 def _sd(values, weights):
-    """Return the posterior sd of the quantity."""
-    return jnp.sqrt(weights @ (values - weights @ values) ** 2)
+    """Return the posterior sd of the quantity, of which the weighted values are a sample."""
+    return jnp.sqrt(weights @ (values - weights @ values) ** 2 / unbiased(weights))

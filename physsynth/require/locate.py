@@ -33,7 +33,7 @@ DRAWS = 32
 CLOSE = 0.4
 REACH = 4.0
 _LOG_POINTS, _ROUNDS, _KEPT, _WIDER = 9, 12, 24, 2.0
-_ENOUGH, _NEGLIGIBLE = 0.25, 0.05
+_ENOUGH, _SETTLED, _NEGLIGIBLE = 0.25, 0.01, 0.05
 
 
 class _Sought(NamedTuple):
@@ -146,7 +146,7 @@ def _nearest(sought: _Sought, box):
         best = np.argsort(gap)[:_KEPT]
         if gap[best[0]] < least:
             least, place = float(gap[best[0]]), points[best[0]]
-        if least <= _ENOUGH * CLOSE * sought.sd:
+        if least <= _ENOUGH * CLOSE * sought.sd or np.ptp(gap[best]) <= _SETTLED * sought.sd:
             break
         values, vectors = np.linalg.eigh(np.cov(points[best], rowvar=False).reshape(2 * (len(place),)))
         root = vectors * np.sqrt(_WIDER * np.maximum(values, 0.0))
@@ -160,7 +160,7 @@ def _gaps(sought: _Sought, points):
     conditions = jnp.asarray(points.reshape(len(points), *sought.shape))
     responses = np.asarray(tabulate(sought.measurement, sought.rows, conditions), float)
     gap = np.sqrt(np.mean((responses - sought.values[:, None]) ** 2, axis=0))
-    return np.where(np.isfinite(gap), gap, np.inf)
+    return np.where(np.isfinite(gap), gap, np.finfo(float).max)
 
 
 def _wider(box):

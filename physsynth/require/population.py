@@ -143,7 +143,8 @@ def population(
     >>> normal = jax.random.normal(jax.random.key(0), (1000, 2))
     >>> draws = {"location": 0.3 * normal[:, :1], "log_spread": 0.01 * normal[:, 1:]}
     >>> exact = lambda psi, key: 1e8 * jnp.eye(1)
-    >>> need = population(draws, exact, lambda t: t["location"][0], 1.5, jax.random.key(1), max_n=128)
+    >>> asked = (draws, exact, lambda theta: theta["location"][0], 1.5, jax.random.key(1))
+    >>> need = population(*asked, max_n=128, replicates=50)
     >>> need.verdict, 50 < need.number < 70
     ('FORECAST', True)
     """
@@ -240,8 +241,12 @@ def _present_width(values, interval):
 
 
 def _width(log_quantity, interval):
-    """Return the length of the central interval of equally likely values, on the log scale."""
-    tail = (1 - interval) / 2
+    """Return the length of the central interval of equally likely values, on the log scale.
+
+    Of m values the i-th smallest stands on average at the share i / (m + 1); JAX has it at (i - 1) / (m - 1).
+    """
+    m = log_quantity.shape[0]
+    tail = max(((1 - interval) / 2 * (m + 1) - 1) / (m - 1), 0.0)
     low, high = jnp.quantile(log_quantity, jnp.asarray([tail, 1 - tail], log_quantity.dtype))
     return jnp.where(jnp.isneginf(low), jnp.inf, high - low)
 

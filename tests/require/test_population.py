@@ -168,5 +168,5 @@ def test_singular_information_from_two_kinds_of_members():
     per_member = sum(np.outer(d, d) for d in directions) / 2 / 1.25
     variance = np.linalg.inv(np.eye(2) / 4.0 + 64 * per_member)[0, 0]
     target = math.exp(2 * Z90 * math.sqrt(variance))
-    need = population(draws, one_direction, first_mean, target, jax.random.key(3), max_n=MAX_N, replicates=50)
+    need = population(draws, one_direction, first_mean, target, jax.random.key(3), max_n=128, replicates=50)
     assert need.quantiles[0.5] == pytest.approx(64, rel=0.06)

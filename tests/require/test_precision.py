@@ -77,7 +77,7 @@ def test_bernoulli_rate():
     """Beta(4, 36) after n trials at rate p: sd about sqrt(p (1 - p) / (n + 41)); E p = 0.1."""
     p = np.random.default_rng(0).beta(4, 36, 4000)
     asked = ({"p": p}, chance, chance, Bernoulli(), [0.0], 0.02, jax.random.key(0))
-    need = precision(*asked, max_n=1024, replicates=100)
+    need = precision(*asked, max_n=1024, replicates=100, particles=400)
     rate = np.quantile(p, [0.05, 0.5, 0.95])
     expected = rate * (1 - rate) / 0.02**2 - 41
     assert need.verdict == "FORECAST"

@@ -78,7 +78,7 @@ def test_ways_that_differ_in_arrays_alone_are_compiled_once():
         traced.append(sd)
         return jnp.eye(1) / sd**2
 
-    core = jnp.zeros((20, 2))
+    core = jnp.zeros((500, 2))
     for sd in (1.0, 2.0, 3.0):
         way = Partial(measured, jnp.asarray(sd))
         matrix = member_information("way", way, core, jax.random.key(0))
