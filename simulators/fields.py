@@ -51,12 +51,13 @@ INSTANTS = 65
 NEWTON = 6
 
 
-def read_nodes(given) -> jax.Array:
+def read_nodes(given) -> jax.Array | np.ndarray:
     """Read a rising list of points."""
-    nodes = jnp.atleast_1d(jnp.asarray(given, float))
+    traced = isinstance(given, jax.core.Tracer)
+    nodes = jnp.atleast_1d(given) if traced else np.atleast_1d(np.asarray(given, float))
     if nodes.ndim != 1 or nodes.size < 2:
         raise ValueError(f"wanted a list of at least two numbers, not of shape {nodes.shape}")
-    if not isinstance(nodes, jax.core.Tracer) and not np.all(np.diff(nodes) > 0):
+    if not traced and not np.all(np.diff(nodes) > 0):
         raise ValueError("the points must rise")
     return nodes
 
