@@ -53,7 +53,8 @@ def test_unbiased_and_covered_with_a_wrong_guide(guide):
 def test_true_calls_are_saved_and_the_guide_is_counted():
     alone = ps.rare.estimate(true, SPACE, jax.random.key(1), differentiable=False)
     led = ps.rare.estimate(true, SPACE, jax.random.key(1), differentiable=False, guide=shifted)
-    assert led.calls < 500 < 4 * 500 < alone.calls
+    assert led.calls < 500
+    assert 4 * led.calls < alone.calls
     assert led.gradient_calls == 0
     assert led.guide_calls > 4000
     assert alone.guide_calls == 0
