@@ -115,11 +115,11 @@ def error_of(problem, row, truth):
     import jax
     import jax.numpy as jnp
 
-    from physsynth import pinn
     from physsynth.pinn.indices import Indices
+    from physsynth.pinn.solve import default_network
     from physsynth.pinn.trial import Trial
 
-    trial = Trial(problem, row.settings.get("network", pinn.MLP()))
+    trial = Trial(problem, row.settings.get("network") or default_network(problem))
     points = {name: jnp.asarray(values) for name, values in truth.points.items()}
     frame = trial.frame(points, Indices.closure(problem.coordinates, []))
 
