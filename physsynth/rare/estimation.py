@@ -57,7 +57,8 @@ def estimate(
     method : str or Method
         "auto", "montecarlo", "subset", "importance", or an object of your own.
     differentiable : bool
-        False for a limit state whose gradient does not exist or is not to be used.
+        False for a limit state whose gradient does not exist or is not to be used: slopes are then taken
+        by differences, at one call and another for every continuous parameter.
     guide : callable, optional
         An approximate limit state (a network, a coarse step) that chooses the scenarios on which
         `limit_state` is run. The estimate stays unbiased whatever its error; its calls are counted in
