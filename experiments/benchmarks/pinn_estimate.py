@@ -206,7 +206,7 @@ def benchmark_rows(path: Path) -> list[dict]:
 def summary(cases: list[dict]) -> dict:
     """Return what the cases say together; the ratio's quantiles are those of 5, 50 and 95 %."""
     error, guess = (np.array([case[key] for case in cases], float) for key in ("error", "estimate"))
-    called = np.array([case["converged"] for case in cases])
+    called = np.array([case["converged"] for case in cases], bool)
     ratio = guess[called] / error[called]
     return {
         "cases": len(cases),
@@ -235,11 +235,12 @@ def main() -> None:
     for i in range(options.cases):
         name = list(chosen)[i % len(chosen)]
         cases.append(case(name, chosen[name], jax.random.fold_in(jax.random.key(options.seed), i)))
+    drawn = {case["problem"] for case in cases}
     rows = benchmark_rows(HERE / "results" / "pinn.json")
     found = {
         "random": summary(cases),
         "benchmarks": summary(rows) if rows else {},
-        "by equation": {n: summary([c for c in cases if c["problem"] == n]) for n in chosen},
+        "by equation": {n: summary([c for c in cases if c["problem"] == n]) for n in chosen if n in drawn},
         "seed": options.seed,
         "seconds": time.process_time() - began,
         "runs": cases,

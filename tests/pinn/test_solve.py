@@ -74,6 +74,7 @@ def test_a_network_that_did_not_train_is_reported(key):
     sluggish = [pinn.Stage(pinn.Adam(rate=1e-7, steps=50))]
     stuck = pinn.solve(HEAT, key, budget=100, **{**SMALL, "stages": sluggish})
     assert stuck.summary()["status"] == "NOT CONVERGED"
+    assert stuck.error >= 1.0
 
 
 ROD = pinn.Problem(
