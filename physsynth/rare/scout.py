@@ -95,7 +95,7 @@ def _by_rays(evaluator, u, g, planes):
 
 def explored(found: Scouted, evaluator: Evaluator, rng: np.random.Generator) -> Scouted:
     """Add the failing points of one subset run, and the planes that they lead to."""
-    size = POPULATION
+    size = POPULATION if evaluator.differentiable or evaluator.dimension <= LOW_DIMENSION else 2 * POPULATION
     if evaluator.remaining < 2 * size:
         return found
     run = Subset(size=size).once(evaluator, rng)
@@ -110,9 +110,10 @@ def explored(found: Scouted, evaluator: Evaluator, rng: np.random.Generator) -> 
 def _from_ordinary(planes, evaluator, rng):
     """Planes by gradients from ordinary scenarios, near and far, until those that turn up hardly matter."""
     spent = evaluator.cost
-    for size in (BATCH // 6, *[BATCH] * (MOST_STARTS // BATCH)):
-        before, far = planes.mass, 1.0 + 2.0 * (np.arange(size) % 2)
-        starts = far[:, None] * rng.standard_normal((size, evaluator.dimension))
+    far = 1.0 + 2.0 * (np.arange(BATCH) % 2)
+    for _ in range(MOST_STARTS // BATCH):
+        before = planes.mass
+        starts = far[:, None] * rng.standard_normal((BATCH, evaluator.dimension))
         planes = planes.joined(planes_from(evaluator, starts))
         if planes.mass <= (1 + HARDLY) * before or evaluator.cost - spent > DEAR:
             break
