@@ -187,7 +187,7 @@ def _rows(rng, n, slopes):
     return np.column_stack([x, x @ slopes + rng.normal(size=n)])
 
 
-PILOT, TRUTH, CURVE_SEED = 120, 345, 20
+PILOT, TRUTH, CURVE_SEED = 120, 345, 23
 SIZES = np.array([15, 30, 60, 120])
 
 
@@ -235,7 +235,7 @@ LAWS = {
 SCATTERS = (0.001, 0.01, 0.04)
 
 
-def laws(seed: int = 21, replications: int = 100) -> Iterator[dict]:
+def laws(seed: int = 22, replications: int = 100) -> Iterator[dict]:
     """Coverage for independent scores under several laws, one of them in no family, and several scatters."""
     for place, (name, law) in enumerate(LAWS.items()):
         for scatter in SCATTERS:
@@ -251,7 +251,7 @@ def laws(seed: int = 21, replications: int = 100) -> Iterator[dict]:
                 "coverage of 90 %": float(np.mean((low <= TRUTH) & (high >= TRUTH))),
                 "missed below": float(np.mean(high < TRUTH)),
                 "missed above": float(np.mean(low > TRUTH)),
-                "median ratio of the ends": float(np.median(high / low)),
+                "median ratio of the ends": float(np.median(np.where(np.isfinite(low), high / low, np.inf))),
                 "median of the medians": float(np.median(middle)),
             }
 

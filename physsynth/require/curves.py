@@ -2,8 +2,9 @@
 
 Every law is loss(n) = a + c phi(n; shape), with phi(n_K) = 1 at the largest size seen, so that c is the
 excess there whatever the law. Given the floor a and the shape, c is known up to a normal error by
-generalised least squares; floors and shapes stand on a grid that closes in on where they are likely, weighted
-by their marginal likelihood under flat priors. Half of the weight is beforehand on curves without a floor.
+generalised least squares; floors and shapes stand on a grid that closes in on where they are likely, along
+principal axes, weighted by their marginal likelihood under flat priors. Half of the weight is beforehand on
+curves without a floor.
 
 Source: Viering and Loog (2023), IEEE Trans. Pattern Anal. Mach. Intell. 45, 7799 (laws in use and how they
 extrapolate); Hoeting, Madigan, Raftery and Volinsky (1999), Stat. Sci. 14, 382 (averaging over models).
@@ -20,17 +21,17 @@ from jaxtyping import Float
 from scipy import special
 
 _NODES = {0: 1, 1: 61, 2: 25, 3: 11}
-_ROUNDS = 3
+_ROUNDS = 6
 _POINTS = special.ndtri((np.arange(15) + 0.5) / 15)
 _LARGEST_LOG = 700.0
 
-Box = Float[np.ndarray, "p 2"]
+Range = Float[np.ndarray, "p 2"]
 
 
 class Law(Protocol):
     """One family of curves."""
 
-    def box(self, sizes: Float[np.ndarray, " size"]) -> Box:
+    def box(self, sizes: Float[np.ndarray, " size"]) -> Range:
         """Return the least and largest value of each number that makes the shape; flat between."""
         ...
 
@@ -191,41 +192,56 @@ class _Grid(NamedTuple):
     excess: np.ndarray
 
 
+class _Box(NamedTuple):
+    """A parallelepiped, centre + root [-1, 1]^p, and the midpoints of its cells."""
+
+    centre: np.ndarray
+    root: np.ndarray
+
+    @property
+    def step(self) -> float:
+        """Side of a cell, in units of the box's half sides."""
+        return 2 / _NODES[len(self.centre)]
+
+    def points(self) -> np.ndarray:
+        """Return the midpoints (cell, p)."""
+        places = -1 + self.step * (np.arange(_NODES[len(self.centre)]) + 0.5)
+        unit = np.stack(
+            [axis.ravel() for axis in np.meshgrid(*[places] * len(self.centre), indexing="ij")], axis=1
+        )
+        return self.centre + unit @ self.root.T
+
+    def about(self, points, log_weight) -> _Box:
+        """Return a box of four standard deviations along the principal axes of its weighted points."""
+        weight = np.exp(log_weight - log_weight.max())
+        weight /= weight.sum()
+        centre = weight @ points
+        covariance = (points - centre).T @ ((points - centre) * weight[:, None])
+        cell = 0.5 * self.step * self.root
+        values, vectors = np.linalg.eigh(covariance + cell @ cell.T)
+        return _Box(centre, 4 * vectors * np.sqrt(np.maximum(values, 0.0)))
+
+
 def _close_in(law, floored, seen) -> _Grid:
     """Lay a grid over shapes, and floors as a share of the last mean, and narrow it to the likely ones."""
     whole = law.box(seen.sizes)
     if floored:
         whole = np.vstack([whole, [0.0, 1.0]])
-    box = whole
+    box = _Box(whole.mean(axis=1), np.diag(np.ptp(whole, axis=1) / 2))
     for _ in range(_ROUNDS):
-        box = _narrowed(law, floored, seen, box, whole)
-    points, step = _nodes(box)
-    log_weight, excess, scale = _explain(law, floored, seen, points)
-    cell = np.log(step / np.ptp(whole, axis=1)).sum()
+        points = box.points()
+        box = box.about(points, _explain(law, floored, seen, whole, points)[0])
+    points = box.points()
+    log_weight, excess, scale = _explain(law, floored, seen, whole, points)
+    side = np.ptp(whole, axis=1) / 2
+    cell = np.linalg.slogdet(box.root / side[:, None])[1] + len(side) * np.log(box.step / 2)
     return _spread_out(log_weight + cell, points, floored, seen, excess, scale)
 
 
-def _narrowed(law, floored, seen, box, whole):
-    """Return a box of four standard deviations about the mean of the grid over this one."""
-    points, step = _nodes(box)
-    log_weight, *_ = _explain(law, floored, seen, points)
-    weight = np.exp(log_weight - log_weight.max())[:, None] / np.exp(log_weight - log_weight.max()).sum()
-    centre = (weight * points).sum(0)
-    reach = np.maximum(4 * np.sqrt((weight * (points - centre) ** 2).sum(0)), 2 * step)
-    return np.clip(np.column_stack([centre - reach, centre + reach]), whole[:, :1], whole[:, 1:])
-
-
-def _nodes(box):
-    """Return the midpoints of the cells of a box, and the cells' sides."""
-    count = _NODES[len(box)]
-    step = np.ptp(box, axis=1) / count
-    places = [low + side * (np.arange(count) + 0.5) for low, side in zip(box[:, 0], step, strict=True)]
-    return np.stack([axis.ravel() for axis in np.meshgrid(*places, indexing="ij")], axis=1), step
-
-
-def _explain(law, floored, seen, points):
-    """Return each point's log marginal likelihood, and its excess c with the scale of that."""
-    shape, floor = _parted(points, floored, seen)
+def _explain(law, floored, seen, whole, points):
+    """Return each point's log marginal likelihood, and its excess c with the scale of that; none outside."""
+    inside = np.all((points >= whole[:, 0]) & (points <= whole[:, 1]), axis=1)
+    shape, floor = _parted(np.clip(points, whole[:, 0], whole[:, 1]), floored, seen)
     log_phi = law.curve(seen.sizes, shape[:, None, :])
     whitened = np.linalg.inv(np.linalg.cholesky(seen.covariance)).T
     slope = np.exp(log_phi - log_phi[:, -1:]) @ whitened
@@ -234,7 +250,8 @@ def _explain(law, floored, seen, points):
     excess = np.sum(rest * slope, axis=1) / square
     misfit = np.maximum(np.sum(rest**2, axis=1) - excess**2 * square, 0.0) / seen.freedom
     size = seen.freedom + len(seen.sizes) - 1
-    return -0.5 * size * np.log1p(misfit) - 0.5 * np.log(square), excess, np.sqrt((1 + misfit) / square)
+    log_weight = np.where(inside, -0.5 * size * np.log1p(misfit) - 0.5 * np.log(square), -np.inf)
+    return log_weight, excess, np.sqrt((1 + misfit) / square)
 
 
 def _parted(points, floored, seen):
