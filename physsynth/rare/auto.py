@@ -64,7 +64,7 @@ def _forecast(plan: Plan, target_cov: float, bridge: Bridge) -> dict[str, float]
     one = bridge.subset.size * (0.9 * levels + 0.1)
     return {
         "montecarlo": (1 / probability - 1) / target_cov**2,
-        "importance": plan.wanted(target_cov) if plan.uncovered <= target_cov else np.inf,
+        "importance": np.inf if plan.leaky(target_cov) else plan.wanted(target_cov),
         "subset": 36 * levels * (0.9 * levels + 0.1) / target_cov**2,
         "bridge": bridge.least * one + plan.fitted_variance / target_cov**2
         if plan.probability > 0
