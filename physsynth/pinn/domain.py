@@ -125,6 +125,8 @@ def _corner(a, b):
     the network has to add is smoother. Elsewhere: Rvachev's disjunction (Rvachev 1982).
     """
     angle = jnp.arctan2(b, a) + jnp.pi / 2
+    # On the last face b may be -0, which arctan2 takes for the other end of its range.
+    angle = jnp.where(angle < -jnp.pi / 4, angle + 2.0 * jnp.pi, angle)
     return (a**2 + b**2) ** (1 / 3) * jnp.sin(2.0 * angle / 3.0)
 
 
