@@ -7,6 +7,7 @@ Each line names the file under results/ that it comes from.
 
 import json
 import re
+from math import exp, log
 from pathlib import Path
 
 RESULTS = Path(__file__).parent / "results"
@@ -21,19 +22,31 @@ PEERS = {
 
 
 def rare(file: str, group: str, title: str) -> list[str]:
-    """Return the rows of one table of failure probabilities."""
+    """Return the rows of one table of failure probabilities; peers beside ours on the problems they ended."""
     content = json.loads((RESULTS / file).read_text())
-    pooled, shared = content["pooled"][group], sum("peers" in row for row in content["problems"])
-    rows = [
-        f"| {title}, {pooled['problems']} problems: calls for a 5 % error; coverage of 95 % intervals "
-        f"| {pooled['n_eq_geometric_mean']:,.0f}; {pooled['coverage']:.1%} |"
-    ]
+    pooled, shared = content["pooled"][group], [row for row in content["problems"] if "peers" in row]
+    what = "calls for a 5 % error; coverage of 95 % intervals"
+    rows = [measured(f"{title}, {pooled['problems']} problems: {what}", pooled)]
+    if shared and len(shared) < pooled["problems"]:
+        mean = exp(sum(log(row["n_eq"]) for row in shared) / len(shared))
+        held = sum(row["coverage"] for row in shared) / len(shared)
+        rows.append(measured(f"{len(shared)} of them", {"n_eq_geometric_mean": mean, "coverage": held}))
     for peer, name in PEERS.items():
-        numbers = pooled["peers"].get(peer)
-        if numbers:
+        if numbers := pooled["peers"].get(peer):
             coverage = f"; {numbers['coverage']:.1%}" if "coverage" in numbers else ""
-            rows.append(f"| {shared} of them, OpenTURNS: {name} | {numbers['n_eq']:,.0f}{coverage} |")
+            rows.append(f"| {len(shared)} of them, OpenTURNS: {name} | {numbers['n_eq']:,.0f}{coverage} |")
     return rows
+
+
+def measured(title: str, pooled: dict) -> str:
+    """Return one row of ours."""
+    return f"| {title} | {pooled['n_eq_geometric_mean']:,.0f}; {pooled['coverage']:.1%} |"
+
+
+def random_states(file: str, title: str) -> list[str]:
+    """Return the row of the limit states drawn at random."""
+    pooled = json.loads((RESULTS / file).read_text())["pooled"]
+    return [f"| {title}, {pooled['limit states']}: coverage of 95 % intervals | {pooled['coverage']:.1%} |"]
 
 
 def table() -> str:
@@ -41,6 +54,9 @@ def table() -> str:
     rows = ["| measured | |", "| --- | --- |"]
     rows += rare("rare_to_20_dimensions.json", "d <= 20", "up to 20 dimensions")
     rows += rare("rare_above_20_dimensions.json", "d > 20", "100 to 1,000 dimensions")
+    rows += rare("rare_black_box.json", "d <= 20", "without gradients, up to 20 dimensions")
+    rows += rare("rare_black_box.json", "d > 20", "without gradients, 100 to 1,000 dimensions")
+    rows += random_states("rare_random.json", "limit states drawn at random, 2 to 200 dimensions")
     return "\n".join(rows)
 
 
