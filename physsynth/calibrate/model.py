@@ -1,7 +1,7 @@
 """A NumPyro model built from a simulator, its measurements and what is believed of its parameters.
 
     log psi_ik ~ Normal(log median_k, spread_k)          member i, varying parameter k
-    y_ij       ~ Normal(f_ij(psi_i), a^2 + (b f_ij)^2 + (e f_ij)^2)   measurement j of member i
+    y_ij       ~ Normal(f_ij(psi_i), a^2 + (b f_ij)^2 + n_i (e f_ij)^2)   measurement j = 1 .. n_i of member i
 
 Members with many measurements are drawn as they are (centred), members with few through standard
 normal z_ik = (log psi_ik - log median_k) / spread_k, which keeps the sampler out of the funnel at small
@@ -101,7 +101,8 @@ class SimulatorModel:
 
     def _draw_noise(self) -> dict[str, Any]:
         drawn = {f"{name}_noise": numpyro.sample(f"{name}_noise", prior) for name, prior in self._noises()}
-        return {**drawn, "simulator_noise": jnp.asarray(self.noise.simulator)}
+        count = jnp.sum(self.experiment.design.mask, axis=1, keepdims=True)
+        return {**drawn, "simulator_noise": jnp.sqrt(count) * self.noise.simulator}
 
     def _noises(self):
         given = {"additive": self.noise.additive, "proportional": self.noise.proportional}

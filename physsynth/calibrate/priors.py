@@ -45,7 +45,11 @@ class Population:
 
 @dataclass(frozen=True)
 class Noise:
-    """Combined error model: a measurement has standard deviation sqrt(a^2 + (b f)^2 + (e f)^2).
+    """Combined error model: a measurement has standard deviation sqrt(a^2 + (b f)^2 + n (e f)^2).
+
+    The simulator's own error e is one that all n measurements of a member share, and that they cannot average
+    away. As an independent error of variance n (e f)^2 it leaves the estimate at least as uncertain as any
+    such error can shift it (Cauchy and Schwarz).
 
     Parameters
     ----------

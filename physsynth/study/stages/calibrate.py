@@ -87,7 +87,8 @@ def _network_checks(job, model, draws):
     observed = np.asarray(model.experiment.design.observed)[np.asarray(model.experiment.design.mask)]
     noise = {name: jnp.median(jnp.asarray(draws[name])) for name in draws if name.endswith("_noise")}
     size = np.abs(observed).mean()
-    ratio = float(model.noise.simulator * size / deviation(jnp.asarray(size), noise))
+    shared = model.noise.simulator * np.sqrt(np.asarray(model.experiment.design.mask).sum(axis=1).max())
+    ratio = float(shared * size / deviation(jnp.asarray(size), noise))
     rows = [
         Check("members within the network's ranges", share, "> 0.99", share > 0.99, "widen network.ranges"),
         Check("network's error beside the noise", ratio, "< 1", ratio < 1.0, "raise network.iterations"),
