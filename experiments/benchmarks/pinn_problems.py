@@ -230,7 +230,7 @@ ROWS = {
     "helmholtz": Row(helmholtz, 3_000, "", {}),
     "l_shape": Row(l_shape, 2_000, "", {}),
     "kuramoto_sivashinsky": Row(kuramoto_sivashinsky, 3_000, "", {}),
-    "korteweg_de_vries": Row(korteweg_de_vries, 2_500, "", {}),
+    "korteweg_de_vries": Row(korteweg_de_vries, 3_000, "", {}),
     "cavity": Row(cavity, 1_200, "", {}),
     "kovasznay": Row(kovasznay, 1_500, "", {}),
 }
