@@ -229,7 +229,7 @@ ROWS = {
     "wave": Row(wave, 4_000, "", {}),
     "helmholtz": Row(helmholtz, 3_000, "", {}),
     "l_shape": Row(l_shape, 2_000, "", {}),
-    "kuramoto_sivashinsky": Row(kuramoto_sivashinsky, 3_000, "", {}),
+    "kuramoto_sivashinsky": Row(kuramoto_sivashinsky, 2_000, "", {}),
     "korteweg_de_vries": Row(korteweg_de_vries, 3_000, "", {}),
     "cavity": Row(cavity, 1_200, "", {}),
     "kovasznay": Row(kovasznay, 1_500, "", {}),
