@@ -353,7 +353,7 @@ def by_nuts(trial: Trial, more: int, key: jax.Array) -> tuple[np.ndarray, float]
     return interval(jnp.hstack([location, log_spread]).T, np.full(len(location), 1 / len(location))), worst
 
 
-def against_nuts(pilots: int = 6, larger: int = 2, more: int = 48) -> dict:
+def against_nuts(pilots: int = 1, larger: int = 0, more: int = 48) -> dict:
     """Hold the fit's intervals against those of NUTS, at the pilot and after further subjects."""
     rows = []
     for seed in range(pilots):
