@@ -49,6 +49,39 @@ def random_states(file: str, title: str) -> list[str]:
     return [f"| {title}, {pooled['limit states']}: coverage of 95 % intervals | {pooled['coverage']:.1%} |"]
 
 
+NETWORKS = {
+    "heat": "heat",
+    "helmholtz": "Helmholtz",
+    "wave": "wave",
+    "l_shape": "Poisson on an L-shape",
+    "kovasznay": "Kovasznay flow",
+    "burgers": "Burgers, odd symmetry declared",
+    "allen_cahn": "Allen-Cahn, even symmetry declared",
+    "korteweg_de_vries": "Korteweg-de Vries",
+    "kuramoto_sivashinsky": "Kuramoto-Sivashinsky",
+    "cavity": "cavity",
+    "advection": "advection at speed 50",
+}
+
+
+def networks(file: str) -> list[str]:
+    """Return a row for each equation, the worst seed, and one for the peer."""
+    content, rows = json.loads((RESULTS / file).read_text()), []
+    for name, title in NETWORKS.items():
+        runs = content[f"{name} (cpu)"]["runs"]
+        worst = max(runs, key=lambda run: run["error"])
+        status = "" if worst["status"] == "CONVERGED" else f"; {worst['status']}"
+        seeds = "1 seed" if len(runs) == 1 else f"worst of {len(runs)} seeds"
+        rows.append(
+            f"| network for {title}, {seeds}: relative L2 error; its estimate; CPU seconds "
+            f"| {worst['error']:.1e}; {worst['estimate']:.1e}; {worst['seconds']:.0f}{status} |"
+        )
+    peer = content["peer float64 (cpu)"]
+    final = peer["final"]
+    rows.append(f"| Burgers, {peer['peer']}, float64 | {final['error']:.1e}; {final['seconds']:.0f} |")
+    return rows
+
+
 def table() -> str:
     """Return the whole table."""
     rows = ["| measured | |", "| --- | --- |"]
@@ -57,6 +90,7 @@ def table() -> str:
     rows += rare("rare_black_box.json", "d <= 20", "without gradients, up to 20 dimensions")
     rows += rare("rare_black_box.json", "d > 20", "without gradients, 100 to 1,000 dimensions")
     rows += random_states("rare_random.json", "limit states drawn at random, 2 to 200 dimensions")
+    rows += networks("pinn.json")
     return "\n".join(rows)
 
 
