@@ -1,17 +1,20 @@
 """An approximate simulator as guide: it chooses the scenarios, the true simulator decides what counts.
 
-Two-phase sampling. Phase one draws u_1 ... u_N from a mixture q fitted to the guide's failures, with weights
-w_i = phi / q, and runs the guide on them. Phase two picks m of them, with replacement and with chance
-pi_i = w_i s_i / S, S = sum_i w_i s_i, and runs the true simulator on these alone:
+Two-phase sampling with a difference estimator. Phase one draws u_1 ... u_N from a mixture q fitted to the
+guide's failures, with weights w_i = phi / q, and runs the guide on them; c_i is what is then believed to be
+the chance of a true failure. Phase two picks m of them with replacement, with chances pi_i, and runs the true
+simulator on these alone:
 
-    p = S / N * (1/m) sum_j 1{g_j <= 0} / s_j
+    p = 1/N sum_i w_i c_i + 1/(N m) sum_j w_j (1{g_j <= 0} - c_j) / pi_j
 
-This is unbiased whatever the guide says, as q and s are positive everywhere (Hansen and Hurwitz). It varies
-least for s = sqrt(P(true failure | guide)); a probit in the guide's value, learnt from pilot runs,
-stands for that probability, and q is fitted again to the failures that it foresees.
+This is unbiased whatever the guide says, as q and pi are positive everywhere and c is fixed before the picks.
+It varies least for pi ~ w sqrt(c (1 - c)), picks near the boundary that the guide foresees; the rest are
+spent inside, where it is sure of failure, and outside, where it is sure of none. A probit in the guide's
+value, learnt from pilot runs, is the belief c, and q is fitted again to the failures that it foresees.
 
 Source: Hansen and Hurwitz (1943), Annals of Mathematical Statistics 14; Neyman (1938), JASA 33 (two phases);
-Peherstorfer, Cui, Marzouk and Willcox (2016), CMAME 300 (importance sampling led by a cheaper model).
+Sarndal, Swensson and Wretman (1992), Model Assisted Survey Sampling (difference estimators); Peherstorfer,
+Cui, Marzouk and Willcox (2016), CMAME 300 (importance sampling led by a cheaper model).
 """
 
 from __future__ import annotations
@@ -30,7 +33,7 @@ from physsynth.rare.intervals import Weighted
 from physsynth.rare.mixture import Mixture
 from physsynth.rare.outcome import Estimate, weighted_estimate
 from physsynth.rare.planes import Planes, diverse, planes_along_rays, planes_from
-from physsynth.rare.scout import STARTS, spread_out
+from physsynth.rare.scout import STARTS, spread_out, starts
 
 ORDINARY = 0.1
 CHEAP = 0.4
@@ -59,8 +62,8 @@ class Guided:
         Fewest picks of the last sample.
     most : int
         Picks above which the guide is given up.
-    wary : float
-        Share of the picks spent where no failure is foreseen.
+    wary, sure : float
+        Shares of the picks spent where no failure is foreseen, and where failure is.
     """
 
     guide: Evaluator
@@ -70,6 +73,7 @@ class Guided:
     least: int = 100
     most: int = 4000
     wary: float = 0.15
+    sure: float = 0.25
     importance: Importance = field(default_factory=Importance)
     otherwise: Auto = field(default_factory=Auto)
 
@@ -86,7 +90,7 @@ class Guided:
             draws = drawn.wanted(trust, mixture, CHEAP * target_cov)
             draws = int(min(max(draws, plan.wanted(CHEAP * target_cov)), MOST_DRAWS, self.guide.remaining))
             drawn = _Drawn.of(mixture, self.guide, rng, draws)
-        if drawn.foreseen(trust, self.wary) > self.most * target_cov**2:
+        if drawn.chances(trust, self.wary, self.sure).foreseen > self.most * target_cov**2:
             return self.otherwise.run(evaluator, rng, target_cov)
         sample = self._sample(drawn, trust, evaluator, rng, self.least)
         while missing := sample.missing(target_cov, evaluator.remaining):
@@ -96,16 +100,16 @@ class Guided:
     def _missed(self, evaluator, rng) -> Planes:
         """Return planes through true failures where the guide sees none."""
         u, g = spread_out(evaluator, rng, min(self.look, evaluator.remaining))
-        starts = np.flatnonzero(g <= 0)[self.guide.values(u[g <= 0]) > 0]
-        near = u[starts[np.argsort(np.linalg.norm(u[starts], axis=1), kind="stable")]]
+        unseen = np.flatnonzero(g <= 0)[self.guide.values(u[g <= 0]) > 0]
+        near = u[unseen[np.argsort(np.linalg.norm(u[unseen], axis=1), kind="stable")]]
         found = planes_along_rays(evaluator, diverse(near, STARTS))
-        if evaluator.differentiable:
-            found = found.joined(planes_from(evaluator, np.concatenate([0.1 * u[:2], found.points])))
+        inner = np.concatenate([0.1 * u[: starts(evaluator, 2)], found.points])
+        found = found.joined(planes_from(evaluator, inner))
         return found.part(self.guide.values((1.0 + BEHIND) * found.points) > 0)
 
     def _sample(self, drawn, trust, evaluator, rng, n):
         unknown = np.full(len(drawn.g), UNKNOWN)
-        empty = _Sample(drawn, drawn.chances(trust, self.wary), np.zeros(0, int), unknown)
+        empty = _Sample(drawn, drawn.chances(trust, self.wary, self.sure), np.zeros(0, int), unknown)
         return empty.more(evaluator, rng, n)
 
 
@@ -144,11 +148,23 @@ class _Trust:
 
 @dataclass(frozen=True)
 class _Chances:
-    """Chance `pick` (N,) of each draw in one pick, and the factors `s` (N,) behind it."""
+    """Chance (N,) of each draw in one pick, what a pick of it stands for (w / (N pick)), and the belief c."""
 
     pick: Float[np.ndarray, " n"]
-    s: Float[np.ndarray, " n"]
-    total: float
+    value: Float[np.ndarray, " n"]
+    belief: Float[np.ndarray, " n"]
+    sure: float
+
+    @property
+    def believed(self) -> float:
+        """The probability that the belief alone would give."""
+        return float(self.pick @ (self.value * self.belief))
+
+    @property
+    def foreseen(self) -> float:
+        """The squared cov of one pick that the belief foresees."""
+        square = self.pick @ (self.value**2 * self.belief * (1 - self.belief))
+        return float(square) / max(self.believed, 1e-300) ** 2
 
 
 @dataclass(frozen=True)
@@ -179,18 +195,17 @@ class _Drawn:
         variance = float(fails @ _weight(mixture, self.u) * len(self.g) / fails.sum() ** 2 - 1.0)
         return max(LEAST_DRAWS, 1.3 * variance / cov**2)
 
-    def foreseen(self, trust: _Trust, wary: float) -> float:
-        """Return the squared cov of one pick that the belief foresees."""
-        chances, fails = self.chances(trust, wary), trust.failure(self.u, self.g)
-        return float(chances.total * (self.weight @ (fails / chances.s)) / (self.weight @ fails) ** 2 - 1.0)
+    def chances(self, trust: _Trust, wary: float, sure: float) -> _Chances:
+        """Return the chances: near the foreseen boundary, and the shares given outside and inside it."""
+        c = trust.failure(self.u, self.g)
+        near, inside, outside = (_shares(self.weight * part) for part in (np.sqrt(c * (1 - c)), c, 1 - c))
+        pick = (1 - wary - sure) * near + sure * inside + wary * outside
+        pick = pick / pick.sum()
+        return _Chances(pick, self.weight / (len(c) * pick), c, sure)
 
-    def chances(self, trust: _Trust, wary: float) -> _Chances:
-        """Return the chances: by the belief, and where it foresees no failure the wary share in all."""
-        s = np.sqrt(trust.failure(self.u, self.g))
-        sure = float(self.weight @ s)
-        s = np.maximum(s, min(1.0, wary / (1 - wary) * sure / float(self.weight.sum())))
-        part = self.weight * s
-        return _Chances(part / part.sum(), s, float(part.sum()))
+
+def _shares(part):
+    return part / max(part.sum(), 1e-300)
 
 
 def _weight(mixture: Mixture, u: np.ndarray) -> np.ndarray:
@@ -222,21 +237,36 @@ class _Sample:
 
     @property
     def value(self) -> np.ndarray:
-        """What each pick adds if it fails, S / (N s); the mean over picks is p."""
-        return self.chances.total / len(self.true) / self.chances.s[self.index]
+        """What each pick stands for; the mean over picks that fail is p."""
+        return self.chances.value[self.index]
+
+    @property
+    def residual(self) -> np.ndarray:
+        """What each pick adds to what is believed."""
+        return self.value * ((self.true[self.index] <= 0) - self.chances.belief[self.index])
+
+    @property
+    def probability(self) -> float:
+        """The estimate; without failing picks, or where they outweigh the belief by far, there is none."""
+        return max(self.chances.believed + float(np.mean(self.residual)), 0.0)
 
     def covs(self) -> tuple[float, Weighted]:
         """Return the squared cov of phase one, and the spread of phase two.
 
-        A few picks that all agree do not prove the guide right: one more might have differed.
+        Picks that all agree do not prove the guide right: of those inside, one more might have differed.
         """
-        fails = self.true[self.index] <= 0
-        second = Weighted.of(np.where(fails, self.value, 0.0))
-        if not second.probability > 0:
-            return np.inf, second
-        squares = np.mean(np.where(fails, self.value * self.drawn.weight[self.index], 0.0))
-        first = max(float(squares) / second.probability**2 - 1.0, 0.0) / len(self.true)
-        return first, second.at_least(1.0 / len(self.index))
+        fails, p, m = self.true[self.index] <= 0, self.probability, len(self.index)
+        if not p > 0 or not fails.any():
+            return np.inf, Weighted(0.0, np.inf, 0.0, m)
+        own = Weighted.of(np.where(fails, self.value, 0.0))
+        cov = np.sqrt(np.var(self.residual, ddof=1) / m) / p
+        cov = max(float(cov), 1.0 / (self.chances.sure * m))
+        return self._first(p), Weighted(p, cov, own.effective, m)
+
+    def _first(self, p):
+        square = self.drawn.weight @ (self.drawn.weight * self.chances.belief) / len(self.true)
+        square += np.mean(self.residual * self.drawn.weight[self.index])
+        return max(float(square) / p**2 - 1.0, 0.0) / len(self.true)
 
     def missing(self, target_cov: float, remaining: int) -> int:
         """Return the picks still wanted, at most twice as many again; none where they cannot help."""
@@ -250,7 +280,8 @@ class _Sample:
         """Return the estimate: each scenario once, with the weights of its picks added."""
         first, second = self.covs()
         distinct, back = np.unique(self.index, return_inverse=True)
-        weight = np.bincount(back, self.value / len(self.index))
+        weight = np.bincount(back, self.value)
+        weight *= second.probability / max(weight[self.true[distinct] <= 0].sum(), 1e-300)
         spread = replace(second, cov=float(np.sqrt(first + second.cov**2)))
         u, g = self.drawn.u[distinct], self.true[distinct]
         result = weighted_estimate(u, g, weight, spread, target_cov, (), design_points)
