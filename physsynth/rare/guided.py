@@ -1,20 +1,17 @@
 """An approximate simulator as guide: it chooses the scenarios, the true simulator decides what counts.
 
-Two-phase sampling with a difference estimator. Phase one draws u_1 ... u_N from a mixture q fitted to the
-guide's failures, with weights w_i = phi / q, and runs the guide on them; c_i is what is then believed to be
-the chance of a true failure. Phase two picks m of them with replacement, with chances pi_i, and runs the true
-simulator on these alone:
+Two-phase sampling. Phase one draws u_1 ... u_N from a mixture q fitted to the guide's failures, with weights
+w_i = phi / q, and runs the guide on them. Phase two picks m of them, with replacement and with chance
+pi_i = w_i s_i / S, S = sum_i w_i s_i, and runs the true simulator on these alone:
 
-    p = 1/N sum_i w_i c_i + 1/(N m) sum_j w_j (1{g_j <= 0} - c_j) / pi_j
+    p = S / N * (1/m) sum_j 1{g_j <= 0} / s_j
 
-This is unbiased whatever the guide says, as q and pi are positive everywhere and c is fixed before the picks.
-It varies least for pi ~ w sqrt(c (1 - c)), picks near the boundary that the guide foresees; the rest are
-spent inside, where it is sure of failure, and outside, where it is sure of none. A probit in the guide's
-value, learnt from pilot runs, is the belief c, and q is fitted again to the failures that it foresees.
+This is unbiased whatever the guide says, as q and s are positive everywhere (Hansen and Hurwitz). It varies
+least for s = sqrt(P(true failure | guide)); a probit in the guide's value, learnt from pilot runs,
+stands for that probability, and q is fitted again to the failures that it foresees.
 
 Source: Hansen and Hurwitz (1943), Annals of Mathematical Statistics 14; Neyman (1938), JASA 33 (two phases);
-Sarndal, Swensson and Wretman (1992), Model Assisted Survey Sampling (difference estimators); Peherstorfer,
-Cui, Marzouk and Willcox (2016), CMAME 300 (importance sampling led by a cheaper model).
+Peherstorfer, Cui, Marzouk and Willcox (2016), CMAME 300 (importance sampling led by a cheaper model).
 """
 
 from __future__ import annotations
@@ -62,8 +59,8 @@ class Guided:
         Fewest picks of the last sample.
     most : int
         Picks above which the guide is given up.
-    wary, sure : float
-        Shares of the picks spent where no failure is foreseen, and where failure is.
+    wary : float
+        Share of the picks spent where no failure is foreseen.
     """
 
     guide: Evaluator
@@ -73,7 +70,6 @@ class Guided:
     least: int = 100
     most: int = 4000
     wary: float = 0.15
-    sure: float = 0.25
     importance: Importance = field(default_factory=Importance)
     otherwise: Auto = field(default_factory=Auto)
 
@@ -90,7 +86,7 @@ class Guided:
             draws = drawn.wanted(trust, mixture, CHEAP * target_cov)
             draws = int(min(max(draws, plan.wanted(CHEAP * target_cov)), MOST_DRAWS, self.guide.remaining))
             drawn = _Drawn.of(mixture, self.guide, rng, draws)
-        if drawn.chances(trust, self.wary, self.sure).foreseen > self.most * target_cov**2:
+        if drawn.foreseen(trust, self.wary) > self.most * target_cov**2:
             return self.otherwise.run(evaluator, rng, target_cov)
         sample = self._sample(drawn, trust, evaluator, rng, self.least)
         while missing := sample.missing(target_cov, evaluator.remaining):
@@ -109,7 +105,7 @@ class Guided:
 
     def _sample(self, drawn, trust, evaluator, rng, n):
         unknown = np.full(len(drawn.g), UNKNOWN)
-        empty = _Sample(drawn, drawn.chances(trust, self.wary, self.sure), np.zeros(0, int), unknown)
+        empty = _Sample(drawn, drawn.chances(trust, self.wary), np.zeros(0, int), unknown)
         return empty.more(evaluator, rng, n)
 
 
@@ -148,23 +144,11 @@ class _Trust:
 
 @dataclass(frozen=True)
 class _Chances:
-    """Chance (N,) of each draw in one pick, what a pick of it stands for (w / (N pick)), and the belief c."""
+    """Chance `pick` (N,) of each draw in one pick, and the factors `s` (N,) behind it."""
 
     pick: Float[np.ndarray, " n"]
-    value: Float[np.ndarray, " n"]
-    belief: Float[np.ndarray, " n"]
-    sure: float
-
-    @property
-    def believed(self) -> float:
-        """The probability that the belief alone would give."""
-        return float(self.pick @ (self.value * self.belief))
-
-    @property
-    def foreseen(self) -> float:
-        """The squared cov of one pick that the belief foresees."""
-        square = self.pick @ (self.value**2 * self.belief * (1 - self.belief))
-        return float(square) / max(self.believed, 1e-300) ** 2
+    s: Float[np.ndarray, " n"]
+    total: float
 
 
 @dataclass(frozen=True)
@@ -195,17 +179,18 @@ class _Drawn:
         variance = float(fails @ _weight(mixture, self.u) * len(self.g) / fails.sum() ** 2 - 1.0)
         return max(LEAST_DRAWS, 1.3 * variance / cov**2)
 
-    def chances(self, trust: _Trust, wary: float, sure: float) -> _Chances:
-        """Return the chances: near the foreseen boundary, and the shares given outside and inside it."""
-        c = trust.failure(self.u, self.g)
-        near, inside, outside = (_shares(self.weight * part) for part in (np.sqrt(c * (1 - c)), c, 1 - c))
-        pick = (1 - wary - sure) * near + sure * inside + wary * outside
-        pick = pick / pick.sum()
-        return _Chances(pick, self.weight / (len(c) * pick), c, sure)
+    def foreseen(self, trust: _Trust, wary: float) -> float:
+        """Return the squared cov of one pick that the belief foresees."""
+        chances, fails = self.chances(trust, wary), trust.failure(self.u, self.g)
+        return float(chances.total * (self.weight @ (fails / chances.s)) / (self.weight @ fails) ** 2 - 1.0)
 
-
-def _shares(part):
-    return part / max(part.sum(), 1e-300)
+    def chances(self, trust: _Trust, wary: float) -> _Chances:
+        """Return the chances: by the belief, and where it foresees no failure the wary share in all."""
+        s = np.sqrt(trust.failure(self.u, self.g))
+        sure = float(self.weight @ s)
+        s = np.maximum(s, min(1.0, wary / (1 - wary) * sure / float(self.weight.sum())))
+        part = self.weight * s
+        return _Chances(part / part.sum(), s, float(part.sum()))
 
 
 def _weight(mixture: Mixture, u: np.ndarray) -> np.ndarray:
@@ -237,36 +222,21 @@ class _Sample:
 
     @property
     def value(self) -> np.ndarray:
-        """What each pick stands for; the mean over picks that fail is p."""
-        return self.chances.value[self.index]
-
-    @property
-    def residual(self) -> np.ndarray:
-        """What each pick adds to what is believed."""
-        return self.value * ((self.true[self.index] <= 0) - self.chances.belief[self.index])
-
-    @property
-    def probability(self) -> float:
-        """The estimate; without failing picks, or where they outweigh the belief by far, there is none."""
-        return max(self.chances.believed + float(np.mean(self.residual)), 0.0)
+        """What each pick adds if it fails, S / (N s); the mean over picks is p."""
+        return self.chances.total / len(self.true) / self.chances.s[self.index]
 
     def covs(self) -> tuple[float, Weighted]:
         """Return the squared cov of phase one, and the spread of phase two.
 
-        Picks that all agree do not prove the guide right: of those inside, one more might have differed.
+        A few picks that all agree do not prove the guide right: one more might have differed.
         """
-        fails, p, m = self.true[self.index] <= 0, self.probability, len(self.index)
-        if not p > 0 or not fails.any():
-            return np.inf, Weighted(0.0, np.inf, 0.0, m)
-        own = Weighted.of(np.where(fails, self.value, 0.0))
-        cov = np.sqrt(np.var(self.residual, ddof=1) / m) / p
-        cov = max(float(cov), 1.0 / (self.chances.sure * m))
-        return self._first(p), Weighted(p, cov, own.effective, m)
-
-    def _first(self, p):
-        square = self.drawn.weight @ (self.drawn.weight * self.chances.belief) / len(self.true)
-        square += np.mean(self.residual * self.drawn.weight[self.index])
-        return max(float(square) / p**2 - 1.0, 0.0) / len(self.true)
+        fails = self.true[self.index] <= 0
+        second = Weighted.of(np.where(fails, self.value, 0.0))
+        if not second.probability > 0:
+            return np.inf, second
+        squares = np.mean(np.where(fails, self.value * self.drawn.weight[self.index], 0.0))
+        first = max(float(squares) / second.probability**2 - 1.0, 0.0) / len(self.true)
+        return first, second.at_least(1.0 / len(self.index))
 
     def missing(self, target_cov: float, remaining: int) -> int:
         """Return the picks still wanted, at most twice as many again; none where they cannot help."""
@@ -280,8 +250,7 @@ class _Sample:
         """Return the estimate: each scenario once, with the weights of its picks added."""
         first, second = self.covs()
         distinct, back = np.unique(self.index, return_inverse=True)
-        weight = np.bincount(back, self.value)
-        weight *= second.probability / max(weight[self.true[distinct] <= 0].sum(), 1e-300)
+        weight = np.bincount(back, self.value / len(self.index))
         spread = replace(second, cov=float(np.sqrt(first + second.cov**2)))
         u, g = self.drawn.u[distinct], self.true[distinct]
         result = weighted_estimate(u, g, weight, spread, target_cov, (), design_points)
