@@ -78,13 +78,17 @@ class Guided:
         plan = self.importance.prepare(self.guide, rng, target_cov)
         if plan.mixture is None or not plan.probability > 0:
             return self.otherwise.run(evaluator, rng, target_cov)
+        if self.guide.remaining < LEAST_DRAWS:
+            return self.otherwise.run(evaluator, rng, target_cov)
         drawn = _Drawn.of(plan.mixture, self.guide, rng, LEAST_DRAWS)
         trust = _Trust.unknown(drawn, self._missed(evaluator, rng))
         for _ in range(self.pilots):
             trust = trust.learnt(*self._sample(drawn, trust, evaluator, rng, self.pilot).pairs)
             mixture = drawn.refitted(plan.planes.joined(trust.missed), trust, rng)
             draws = drawn.wanted(trust, mixture, CHEAP * target_cov)
-            draws = int(min(max(draws, plan.wanted(CHEAP * target_cov)), MOST_DRAWS, self.guide.remaining))
+            draws = int(min(max(draws, plan.wanted(CHEAP * target_cov)), MOST_DRAWS))
+            if self.guide.remaining < draws:
+                break
             drawn = _Drawn.of(mixture, self.guide, rng, draws)
         if drawn.foreseen(trust, self.wary) > self.most * target_cov**2:
             return self.otherwise.run(evaluator, rng, target_cov)

@@ -86,3 +86,9 @@ def test_a_guide_without_failures_is_given_up():
 def test_a_guide_goes_with_the_automatic_method_only():
     with pytest.raises(ParameterError, match="guide"):
         ps.rare.estimate(true, SPACE, jax.random.key(5), guide=shifted, method="subset")
+
+
+def test_a_guide_whose_calls_run_out_is_given_up():
+    event = ps.rare.estimate(true, SPACE, jax.random.key(6), guide=shifted, max_calls=150)
+    assert event.calls + 3 * event.gradient_calls <= 150
+    assert not event.converged

@@ -13,7 +13,7 @@ from physsynth.cli import main
 from physsynth.release import verify
 
 pytestmark = pytest.mark.xdist_group("studies")
-FEW = {"iterations": 300, "width": 10, "points": 500}
+FEW = {"iterations": 1000, "width": 16, "points": 1500}
 
 
 def quick(folder):
