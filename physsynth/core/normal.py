@@ -159,7 +159,7 @@ def _symmetric_quantile(distribution, u):
 def _continuous_quantile(distribution, u):
     try:
         return distribution.icdf(ndtr(u))
-    except (NotImplementedError, ImportError, AttributeError):
+    except (NotImplementedError, ImportError, AttributeError):  # how NumPyro says that it knows no inverse
         return _inverted_cdf(distribution, u)
 
 

@@ -43,10 +43,10 @@ def power_law(rng, floor, exponent, scatter, sizes=SIZES):
 def test_independent_scores_are_covered(floor, exponent, scatter):
     rng, target = np.random.default_rng(1), floor + 3 * TRUTH**-exponent
     inside = 0
-    for _ in range(40):
+    for _ in range(60):
         q = learning_curve(SIZES, power_law(rng, floor, exponent, scatter), target).quantiles
         inside += q[0.05] <= TRUTH <= q[0.95]
-    assert inside / 40 >= 0.9 - 3 * math.sqrt(0.09 / 40)
+    assert inside / 60 >= 0.9 - 3 * math.sqrt(0.09 / 60)
 
 
 def test_an_asymptote_above_the_target_is_a_floor():
