@@ -116,9 +116,10 @@ def error_of(problem, row, truth):
     import jax.numpy as jnp
 
     from physsynth.pinn.indices import Indices
-    from physsynth.pinn.solve import default_network
+    from physsynth.pinn.solve import default_network, posed
     from physsynth.pinn.trial import Trial
 
+    problem = posed(problem, row.settings.get("symmetries"))
     trial = Trial(problem, row.settings.get("network") or default_network(problem))
     points = {name: jnp.asarray(values) for name, values in truth.points.items()}
     frame = trial.frame(points, Indices.closure(problem.coordinates, []))

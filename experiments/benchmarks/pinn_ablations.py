@@ -22,6 +22,8 @@ def ablated(row, ablation: dict):
     settings = dict(row.settings)
     if "optimiser" in ablation:
         settings["stages"] = STAGES[ablation["optimiser"]]()
+    if not ablation.get("symmetry", True):
+        settings["symmetries"] = ()
     if "causality" in ablation:
         settings["sampling"] = pinn.Sampling(points=ablation["points"], causality=ablation["causality"])
     return replace(
@@ -35,8 +37,6 @@ def ablated(row, ablation: dict):
 def changed(problem: pinn.Problem, ablation: dict) -> pinn.Problem:
     """Return a problem without what the ablation takes away."""
     conditions = list(problem.conditions)
-    if not ablation.get("symmetry", True):
-        conditions = [c for c in conditions if not isinstance(c, pinn.Symmetry)]
     if ablation.get("conditions") == "penalised":
         conditions = [_penalised(c) for c in conditions]
     return replace(problem, conditions=tuple(conditions))

@@ -43,11 +43,7 @@ def burgers() -> pinn.Problem:
     return pinn.Problem(
         {"t": (0.0, 1.0), "x": (-1.0, 1.0)},
         lambda u, p: u.t + u * u.x - p["nu"] * u.xx,
-        [
-            pinn.Initial(lambda p: -jnp.sin(PI * p["x"])),
-            pinn.Dirichlet(0.0, {"x": (-1.0, 1.0)}),
-            pinn.Symmetry("x", parity=-1),
-        ],
+        [pinn.Initial(lambda p: -jnp.sin(PI * p["x"])), pinn.Dirichlet(0.0, {"x": (-1.0, 1.0)})],
         parameters={"nu": 0.01 / PI},
     )
 
@@ -78,7 +74,7 @@ def allen_cahn() -> pinn.Problem:
     return pinn.Problem(
         {"t": (0.0, 1.0), "x": (-1.0, 1.0)},
         lambda u, p: u.t - diffusion * u.xx - 5.0 * u + 5.0 * u**3,
-        [pinn.Initial(start), pinn.Periodic("x"), pinn.Symmetry("x")],
+        [pinn.Initial(start), pinn.Periodic("x")],
         features=(near_kink,),
     )
 
@@ -150,11 +146,7 @@ def kuramoto_sivashinsky() -> pinn.Problem:
     return pinn.Problem(
         {"t": (0.0, 1.0), "x": (-1.0, 1.0)},
         lambda u, p: u.t + 5.0 * u * u.x + 0.5 * u.xx + 0.005 * u.xxxx,
-        [
-            pinn.Initial(lambda p: -jnp.sin(PI * p["x"])),
-            pinn.Periodic("x"),
-            pinn.Symmetry("x", parity=-1),
-        ],
+        [pinn.Initial(lambda p: -jnp.sin(PI * p["x"])), pinn.Periodic("x")],
     )
 
 

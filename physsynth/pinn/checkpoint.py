@@ -13,6 +13,7 @@ import xarray as xr
 
 from physsynth.core import files
 from physsynth.core.errors import ParameterError
+from physsynth.pinn.conditions import Symmetry
 from physsynth.pinn.networks import as_data
 from physsynth.pinn.solution import signature
 from physsynth.pinn.training import State, Training
@@ -79,6 +80,7 @@ class Checkpoint:
         trial = self.training.objective.trial
         return {
             "problem": signature(trial.problem),
+            "symmetries": [repr(c) for c in trial.problem.conditions if isinstance(c, Symmetry)],
             "network": as_data(trial.architecture),
             "stages": [repr(stage) for stage in self.training.stages],
             "sampling": repr(self.training.sampling),

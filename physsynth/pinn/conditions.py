@@ -53,7 +53,8 @@ class Periodic:
 class Symmetry:
     """A field is even (parity 1) or odd (-1) about the middle of a coordinate; exact.
 
-    The network and its mirror image are added, so that each weight serves on both sides.
+    The network and its mirror image are added, so that each weight serves on both sides. `solve` finds
+    those of evolution problems by itself (see `physsynth.pinn.symmetry`).
     """
 
     along: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -16,10 +16,12 @@ import xarray as xr
 from physsynth.core import files
 from physsynth.core.errors import DataError, ParameterError, unknown_name
 from physsynth.pinn import networks
+from physsynth.pinn.conditions import Symmetry
 from physsynth.pinn.estimate import ErrorEstimate
 from physsynth.pinn.field import Field
 from physsynth.pinn.objective import Objective
 from physsynth.pinn.problem import Problem
+from physsynth.pinn.symmetry import in_words
 from physsynth.pinn.terms import EQUATION
 from physsynth.pinn.trial import Trial
 
@@ -112,6 +114,11 @@ class Solution:
         """The specification of its network."""
         return self.trial.architecture
 
+    @property
+    def symmetries(self) -> tuple[Symmetry, ...]:
+        """What was built in: symmetries that the problem declares, and those that were found in it."""
+        return tuple(c for c in self.problem.conditions if isinstance(c, Symmetry))
+
     def summary(self) -> dict:
         """Return the outcome as plain data."""
         return {
@@ -125,6 +132,7 @@ class Solution:
                 for name, values in self.history.items()
                 if name not in ("iterations", "loss")
             },
+            "symmetries": [in_words(symmetry, self.problem) for symmetry in self.symmetries],
             "weights": int(self.weights.size),
             **networks.as_data(self.architecture),
         }
@@ -160,6 +168,8 @@ class Solution:
         history = {
             str(name): data["history"].sel(quantity=name).values.tolist() for name in data["quantity"].values
         }
+        symmetries = tuple(Symmetry(**symmetry) for symmetry in stored["symmetries"])
+        problem = replace(problem, conditions=(*_without_symmetries(problem), *symmetries))
         return cls(
             Objective(Trial(problem, networks.from_data(stored["architecture"]))),
             jnp.asarray(data["weights"].values),
@@ -170,6 +180,7 @@ class Solution:
     def _dataset(self):
         stored = {
             "problem": signature(self.problem),
+            "symmetries": [asdict(symmetry) for symmetry in self.symmetries],
             "architecture": networks.as_data(self.architecture),
             "estimate": vars(self.estimate),
         }
@@ -204,12 +215,16 @@ class Solution:
 
 
 def signature(problem: Problem) -> dict:
-    """Return what of a problem can be compared without running it."""
+    """Return what of a problem can be compared without running it, its symmetries aside."""
     return {
         "variables": {name: [float(end) for end in ends] for name, ends in problem.variables.items()},
         "fields": list(problem.fields),
         "constants": {name: float(value) for name, value in problem.constants.items()},
         "derivatives": [list(index) for index in problem.indices.members],
-        "conditions": [type(condition).__name__ for condition in problem.conditions],
+        "conditions": [type(condition).__name__ for condition in _without_symmetries(problem)],
         "equations": list(problem.equations) or [EQUATION],
     }
+
+
+def _without_symmetries(problem):
+    return tuple(c for c in problem.conditions if not isinstance(c, Symmetry))

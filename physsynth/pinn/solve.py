@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from physsynth.core.errors import ParameterError
 from physsynth.pinn.ansatz import Ansatz
 from physsynth.pinn.budget import Budget
 from physsynth.pinn.checkpoint import Checkpoint
+from physsynth.pinn.conditions import Symmetry
 from physsynth.pinn.estimate import estimate
 from physsynth.pinn.networks import MLP, Architecture
 from physsynth.pinn.objective import Objective
@@ -20,6 +22,7 @@ from physsynth.pinn.problem import Problem
 from physsynth.pinn.progress import observer
 from physsynth.pinn.sampling import Sampling
 from physsynth.pinn.solution import Solution
+from physsynth.pinn.symmetry import symmetric
 from physsynth.pinn.training import Stage, State, Training
 from physsynth.pinn.trial import Trial
 
@@ -35,6 +38,7 @@ def solve(
     network: Architecture | None = None,
     stages: Sequence[Stage] | None = None,
     sampling: Sampling | None = None,
+    symmetries: Sequence[Symmetry] | None = None,
     checkpoint: Path | str | None = None,
     progress: bool = False,
     observe: Callable[[State], None] | None = None,
@@ -52,6 +56,9 @@ def solve(
     network, stages, sampling : optional
         Instead of those chosen by size: an MLP; a start by Adam, then self-scaled Broyden as long as its
         dense matrix is small enough to keep; 4,000 points, mirror images included.
+    symmetries : sequence of Symmetry, optional
+        To be built in besides those of the problem; unless given, those that the solution must have (see
+        `physsynth.pinn.symmetry`). None are built in if it is empty.
     checkpoint : path, optional
         Written as training goes; a run that finds it goes on from there, to the same bytes.
     progress : bool
@@ -80,13 +87,14 @@ def solve(
             wanted="a number: problem.at(" + ", ".join(f"{name}=..." for name in problem.ranges) + ")",
             advice="ps.pinn.surrogate covers the whole range",
         )
+    whole = posed(problem, None if symmetries is None else tuple(symmetries))
     return train(
-        problem,
+        whole,
         key,
         Budget.of(budget),
         network or default_network(problem),
         stages,
-        sampling or default_sampling(problem),
+        sampling or default_sampling(whole),
         checkpoint,
         progress,
         observe,
@@ -103,6 +111,14 @@ def train(problem, key, budget, network, stages, sampling, checkpoint, progress,
     store.write(state)
     found = estimate(training.objective, state.trail, state.scales, error_key)
     return Solution(training.objective, state.weights, state.history, found)
+
+
+@lru_cache(maxsize=8)
+def posed(problem, symmetries) -> Problem:
+    """Return the problem with its symmetries; kept, as trainings are kept by their problem."""
+    if symmetries is None:
+        return symmetric(problem)
+    return replace(problem, conditions=(*problem.conditions, *symmetries)) if symmetries else problem
 
 
 @lru_cache(maxsize=8)

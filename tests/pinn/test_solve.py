@@ -39,6 +39,11 @@ def test_heat_is_solved_and_its_error_is_known(solution):
     assert error <= 3.0 * solution.error <= 100.0 * error
 
 
+def test_the_symmetry_of_the_start_is_found_and_built_in(solution):
+    assert solution.summary()["symmetries"] == ["u is even about x = 0.5"]
+    np.testing.assert_allclose(solution(t=0.7, x=0.3), solution(t=0.7, x=0.7), atol=1e-15)
+
+
 def test_derivatives_are_those_of_the_solution(solution):
     u = solution.derivatives({"t": jnp.array([0.5]), "x": jnp.array([0.25])})["u"]
     slope = np.pi * np.cos(np.pi * 0.25) * np.exp(-0.05 * np.pi**2)
@@ -66,13 +71,15 @@ def test_a_saved_solution_reads_back(solution, tmp_path):
     again = pinn.Solution.load(path, HEAT)
     np.testing.assert_array_equal(again(**GRID), solution(**GRID))
     assert again.summary() == solution.summary()
+    assert again.symmetries == solution.symmetries
     with pytest.raises(DataError, match="another problem"):
         pinn.Solution.load(path, HEAT.at(diffusivity=0.2))
 
 
 def test_a_network_that_did_not_train_is_reported(key):
     sluggish = [pinn.Stage(pinn.Adam(rate=1e-7, steps=50))]
-    stuck = pinn.solve(HEAT, key, budget=100, **{**SMALL, "stages": sluggish})
+    stuck = pinn.solve(HEAT, key, budget=100, symmetries=(), **{**SMALL, "stages": sluggish})
+    assert stuck.symmetries == ()
     assert stuck.summary()["status"] == "NOT CONVERGED"
     assert stuck.error >= 1.0
 
