@@ -1,14 +1,10 @@
 """A study without measurements: a vector-valued input, ways to fail, equal-weight failing records."""
 
-import json
-
 import numpy as np
 import pytest
-import xarray as xr
-from small import small_study
+from small import run_here, small_study
 
 import physsynth as ps
-from physsynth.cli import main
 from physsynth.release import verify
 
 pytestmark = pytest.mark.xdist_group("studies")
@@ -16,25 +12,18 @@ pytestmark = pytest.mark.xdist_group("studies")
 
 @pytest.fixture(scope="module")
 def result(tmp_path_factory):
-    """The small study, run; what it released, and its report."""
+    """The small study, run."""
     folder = tmp_path_factory.mktemp("first_passage")
     study = small_study("first_passage", folder)
     study.write_text(
         study.read_text().replace('"75 cm"', '"60 cm"').replace("max_calls = 5000", "max_calls = 20_000")
     )
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sys.argv", ["physsynth", "run", str(study), "--out", str(folder / "out")])
-        with pytest.raises(SystemExit):
-            main()
-    out = folder / "out"
-    files = {path.stem: xr.load_dataset(path) for path in (out / "release").glob("*.nc")}
-    return out, files, json.loads((out / "report.json").read_text())
+    return run_here(study)
 
 
 def test_it_ends_in_a_release_that_verifies(result):
-    out, files, _ = result
-    assert verify(out / "release").passed
-    assert set(files) == {
+    assert verify(result.out / "release").passed
+    assert set(result.files) == {
         "rare_scenarios",
         "ordinary_scenarios",
         "probability",
@@ -45,16 +34,14 @@ def test_it_ends_in_a_release_that_verifies(result):
 
 def test_the_two_sides_share_the_probability(result):
     # The oscillator is symmetric. Ten independent clusters of scenarios would leave a standard error of 0.16.
-    _, files, _ = result
-    rare = files["rare_scenarios"]
+    rare = result.files["rare_scenarios"]
     assert "drift_to_the_positive_side" in rare["mode"].attrs["flag_meanings"]
     share = float(rare["weight"][rare["mode"] == 0].sum() / rare["weight"].sum())
     assert 0.2 < share < 0.8
 
 
 def test_failing_records_have_equal_weights_and_fail(result):
-    _, files, _ = result
-    records, rare = files["failing_records"], files["rare_scenarios"]
+    records, rare = result.files["failing_records"], result.files["rare_scenarios"]
     assert records.sizes["scenario"] == 1000
     assert (records["peak_displacement"] >= 0.6).all()
     np.testing.assert_allclose(records["weight"], 1e-3)
@@ -67,8 +54,9 @@ def test_failing_records_have_equal_weights_and_fail(result):
 
 
 def test_the_picture_shows_the_design_point_and_its_response(result):
-    _, _, page = result
-    figures = [block for part in page["sections"] for block in part["blocks"] if block["kind"] == "figure"]
+    figures = [
+        block for part in result.page["sections"] for block in part["blocks"] if block["kind"] == "figure"
+    ]
     figure = next(figure for figure in figures if figure["id"] == "most-probable")
     above = [trace for trace in figure["spec"]["data"] if trace["yaxis"] == "y2"]
     below = [trace for trace in figure["spec"]["data"] if trace["yaxis"] == "y"]
