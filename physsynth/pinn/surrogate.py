@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import jax
 import jax.numpy as jnp
@@ -16,38 +17,63 @@ from physsynth.core.errors import ParameterError, unknown_name
 from physsynth.core.limits import LimitState
 from physsynth.core.simulator import Coordinate, Option, Output, Simulator, define_simulator
 from physsynth.core.space import ParameterSpace
+from physsynth.pinn.ansatz import Ansatz
 from physsynth.pinn.budget import Budget
-from physsynth.pinn.conditions import Dirichlet, Initial
+from physsynth.pinn.conditions import Dirichlet, Initial, Symmetry
 from physsynth.pinn.domain import Interval
 from physsynth.pinn.networks import MLP, Architecture
 from physsynth.pinn.problem import Problem
 from physsynth.pinn.sampling import Sampling
 from physsynth.pinn.solution import Solution
-from physsynth.pinn.solve import train
+from physsynth.pinn.solve import posed, train
 from physsynth.pinn.training import Stage
 
 ERROR = "error"
+_ERROR = Output("1", "estimated relative L2 error of this query")
 _GRID = 33
 _REACH = 4.5
+_WIDTH, _POINTS = 24, 8000
 Read = Callable[[Solution, Mapping[str, jax.Array]], dict[str, jax.Array]]
+
+
+class Settings(TypedDict, total=False):
+    """How a network is trained: what `solve` takes by these names.
+
+    Unless given, an MLP of width 24 and 8,000 points, mirror images included, as it covers parameters too.
+    """
+
+    network: Architecture
+    stages: Sequence[Stage] | None
+    sampling: Sampling
+    symmetries: Sequence[Symmetry] | None
+    checkpoint: Path | str | None
+    progress: bool
 
 
 @dataclass(frozen=True, eq=False)
 class Surrogate(Simulator):
-    """A simulator that evaluates a network; its output "error" is the estimated relative error of a query."""
+    """A simulator that evaluates a network; its output "error" is the estimated relative error of a query.
+
+    Attributes
+    ----------
+    solution : Solution
+    read : callable
+        ``read(names, p, **options)`` computes the outputs of these names, and no others.
+    """
 
     solution: Solution
-    field: Callable[..., jax.Array] | None = None
+    read: Callable[..., dict[str, jax.Array]]
 
-    def only(self, output: str) -> Surrogate:
-        """Return a network in a simulator's place with one output, so that nothing else is computed."""
-        assert self.equation is not None
-        read = self.equation.read[output]
+    def only(self, *names: str) -> Surrogate:
+        """Return the network with some of its outputs, so that nothing else is computed.
+
+        The estimate of the error costs as much as thousands of values of the field.
+        """
 
         def function(p, **options):
-            return {output: read(self.field, p, **options)}
+            return self.read(names, p, **options)
 
-        return replace(self, function=function, outputs={output: self.outputs[output]})
+        return replace(self, function=function, outputs={name: self.outputs[name] for name in names})
 
 
 def surrogate(
@@ -60,11 +86,7 @@ def surrogate(
     outputs: Mapping[str, Output] | None = None,
     read: Read | None = None,
     limit_states: Mapping[str, LimitState] | None = None,
-    network: Architecture | None = None,
-    stages: tuple[Stage, ...] | None = None,
-    sampling: Sampling | None = None,
-    checkpoint: Path | str | None = None,
-    progress: bool = False,
+    **settings: Unpack[Settings],
 ) -> Surrogate:
     """Train one network over all coordinates and parameter ranges of a problem.
 
@@ -72,7 +94,7 @@ def surrogate(
     ----------
     problem : Problem
         With at least one parameter that has a distribution.
-    key, budget, network, stages, sampling, checkpoint, progress
+    key, budget
         As for `solve`.
     name : str
         Of the simulator.
@@ -83,6 +105,8 @@ def surrogate(
         outputs by name. Unless given, all fields on a grid of 33 points a coordinate, which are options.
     limit_states : mapping of str to LimitState, optional
         On these outputs.
+    **settings
+        See `Settings`.
 
     Returns
     -------
@@ -113,18 +137,9 @@ def surrogate(
             wanted="at least one Parameter with a distribution",
             advice="ps.pinn.solve handles fixed parameters",
         )
-    settings = (
-        network or MLP(width=24),
-        stages,
-        sampling or Sampling(points=8000),
-        checkpoint,
-        progress,
-        None,
-    )
-    solution = train(problem, key, Budget.of(budget), *settings)
     units = units or {}
     return as_simulator(
-        solution,
+        _trained(problem, key, budget, **settings),
         name,
         units,
         outputs or _grid_outputs(problem, units),
@@ -139,11 +154,7 @@ def emulate(
     budget: Budget | int = 20_000,
     *,
     ranges: Mapping[str, Interval] | None = None,
-    network: Architecture | None = None,
-    stages: tuple[Stage, ...] | None = None,
-    sampling: Sampling | None = None,
-    checkpoint: Path | str | None = None,
-    progress: bool = False,
+    **settings: Unpack[Settings],
 ) -> Surrogate:
     """Train a network that stands in for a simulator, from the simulator's own equation.
 
@@ -151,11 +162,13 @@ def emulate(
     ----------
     simulator : Simulator
         One that declares its `equation`.
-    key, budget, network, stages, sampling, checkpoint, progress
+    key, budget
         As for `solve`.
     ranges : mapping of str to (low, high), optional
         Of parameters, where they are not to be those of the simulator's distributions: their supports,
         or four and a half standard deviations to both sides.
+    **settings
+        See `Settings`.
 
     Returns
     -------
@@ -179,14 +192,30 @@ def emulate(
     >>> plate(p)["hot_spot"].shape, plate(p)["profile"].shape
     ((), (9,))
     """
-    problem = problem_of(simulator, ranges or {})
-    settings = (network or MLP(width=24), stages, sampling or Sampling(points=8000), checkpoint, progress)
-    return in_place_of(simulator, train(problem, key, Budget.of(budget), *settings, None))
+    return in_place_of(simulator, _trained(problem_of(simulator, ranges or {}), key, budget, **settings))
+
+
+def _trained(problem, key, budget, symmetries=None, **settings) -> Solution:
+    whole = posed(problem, None if symmetries is None else tuple(symmetries))
+    usual = {
+        "network": MLP(width=_WIDTH),
+        "stages": None,
+        "sampling": Sampling(points=_POINTS // (1 + len(Ansatz(whole).mirrors))),
+        "checkpoint": None,
+        "progress": False,
+    }
+    return train(whole, key, Budget.of(budget), **{**usual, **settings}, observe=None)
 
 
 def problem_of(simulator: Simulator, ranges: Mapping[str, Interval]) -> Problem:
     """Return the problem that a network in place of a simulator solves, over ranges of its parameters."""
-    equation = simulator.equation
+    return _problem_of(simulator, tuple((name, tuple(ends)) for name, ends in ranges.items()))
+
+
+@lru_cache(maxsize=8)
+def _problem_of(simulator, given) -> Problem:
+    """Return the problem; kept, as trainings are kept by their problem."""
+    ranges, equation = dict(given), simulator.equation
     if equation is None:
         raise ParameterError(
             f"{simulator.name} declares no equation",
@@ -223,24 +252,24 @@ def in_place_of(simulator: Simulator, solution: Solution) -> Surrogate:
         factor = 1.0 if equation.proportional is None else p[equation.proportional]
         return factor * solution.evaluate({**coordinates, **varied})[problem.fields[0]]
 
-    def function(p, **options):
+    def read(names, p, **options):
         return {
-            **{name: equation.read[name](field, p, **options) for name in outputs},
-            ERROR: jnp.max(jnp.stack(list(solution.query_error(p).values()))),
+            name: _largest_error(solution, p) if name == ERROR else equation.read[name](field, p, **options)
+            for name in names
         }
 
-    function.__doc__ = f"Network of {solution.weights.size} weights in place of {simulator.name}."
-    outputs = {name: simulator.outputs[name] for name in emulated(simulator)}
+    outputs = {name: simulator.outputs[name] for name in emulated(simulator)} | {ERROR: _ERROR}
     base = replace(
         simulator,
         name=f"{simulator.name} (network)",
-        function=function,
-        outputs={**outputs, ERROR: Output("1", "estimated relative L2 error of this query")},
+        function=_function(
+            read, outputs, f"Network of {solution.weights.size} weights in place of {simulator.name}."
+        ),
+        outputs=outputs,
         constraints=(),
         validity={**simulator.validity, **problem.ranges},
     )
-    own = {f.name: getattr(base, f.name) for f in fields(Simulator)}
-    return Surrogate(**own, solution=solution, field=field)
+    return Surrogate(**_own(base), solution=solution, read=read)
 
 
 def emulated(simulator: Simulator) -> dict[str, jax.ShapeDtypeStruct]:
@@ -294,22 +323,39 @@ def as_simulator(
     limit_states: Mapping[str, LimitState],
 ) -> Surrogate:
     """Return a solution over parameter ranges as a simulator."""
-    problem = solution.problem
+    problem, every = solution.problem, {**outputs, ERROR: _ERROR}
 
-    def function(p, **options):
+    def reading(names, p, **options):
         found = read(solution, p, **options)
-        return {**found, ERROR: jnp.max(jnp.stack(list(solution.query_error(p).values())))}
+        return {name: _largest_error(solution, p) if name == ERROR else found[name] for name in names}
 
-    function.__doc__ = f"Network of {solution.weights.size} weights in place of a solver."
     base = define_simulator(
         name,
         parameters=problem.space.parameters,
-        outputs={**outputs, ERROR: Output("1", "estimated relative L2 error of this query")},
+        outputs=every,
         limit_states=limit_states,
         validity=problem.ranges,
         options=_grid_options(problem, units) if read is _on_grid else {},
-    )(function)
-    return Surrogate(**{f.name: getattr(base, f.name) for f in fields(Simulator)}, solution=solution)
+    )(_function(reading, every, f"Network of {solution.weights.size} weights in place of a solver."))
+    return Surrogate(**_own(base), solution=solution, read=reading)
+
+
+def _function(read, names, summary):
+    """Return the function of a simulator with all outputs."""
+
+    def function(p, **options):
+        return read(names, p, **options)
+
+    function.__doc__ = summary
+    return function
+
+
+def _largest_error(solution, p):
+    return jnp.max(jnp.stack(list(solution.query_error(p).values())))
+
+
+def _own(simulator):
+    return {f.name: getattr(simulator, f.name) for f in fields(Simulator)}
 
 
 def _grid_outputs(problem, units):
