@@ -154,8 +154,9 @@ def test_the_probability_is_the_solvers_under_every_posterior_draw(result):
     exact, found = exact_probabilities(result), result.stages["rare"]["probability"]
     # Four standard errors, of at most twice the target or the run fails its own check.
     assert abs(found / exact.mean() - 1.0) < 4 * TARGET_COV
-    low, high = result.stages["rare"]["monte_carlo_interval_95"]
-    assert high - low < 4 * TARGET_COV * 3.2 * found
+    errors, (low, high) = (result.stages["rare"][k] for k in ("relative_errors", "monte_carlo_interval_95"))
+    assert errors["scenarios"] < 2 * TARGET_COV
+    assert high - low > 2 * 1.96 * found * np.hypot(*errors.values())
     each = result.stage("rare", "probability.nc")
     order = np.corrcoef(np.log(exact.ravel()), np.log(each["probability"]))[0, 1]
     assert order > 0.99

@@ -3,13 +3,14 @@
 Scenarios are sampled under one reference density that covers the population under most posterior draws;
 reweighting them gives the probability under every draw without another call of the simulator. The
 reference sample is drawn in independent replicates (the shards), so that the Monte Carlo error is what
-it is seen to be, whatever the estimator.
+it is seen to be, whatever the estimator. The posterior draws are a Monte Carlo sample too: how far their mean
+probability is from that of endless chains is part of the interval.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from physsynth.core.checks import Check
 from physsynth.core.errors import SimulationError
 from physsynth.core.failures import Stop
 from physsynth.core.files import read, write
+from physsynth.rare.evaluator import GRADIENT_COST
 from physsynth.study.load import Study, load_study
 from physsynth.study.modes import Ways, design_points, flags, merged
 from physsynth.study.precision import use_precision
@@ -36,7 +38,9 @@ from physsynth.study.stage import SUMMARY, Job
 from physsynth.study.store import write_json
 
 LEAST_ESS = 50.0
+LOOSE = 1.5
 ORDINARY = 4096
+BATCHES = 5
 
 
 class Rare:
@@ -125,17 +129,7 @@ class Sampler:
 
     def write_shard(self, i: int) -> None:
         """Sample replicate i and write it."""
-        table = self.job.study.tables.rare
-        event = rare.estimate(
-            self.limit_state,
-            self.sim.space,
-            jax.random.fold_in(self.job.key, i),
-            target_cov=table.target_cov * table.replicates**0.5,
-            max_calls=table.max_calls,
-            method=table.method,
-            differentiable=self.sim.differentiable,
-            guide=self.guide,
-        )
+        event = self._event(jax.random.fold_in(self.job.key, i))
         if event.failed_runs and isinstance(self.problem.on_failure, Stop):
             raise SimulationError(
                 f"{event.failed_runs} runs of {self.problem.sim.name} failed",
@@ -159,6 +153,44 @@ class Sampler:
         replicate = event.scenarios.assign(design_point=designs).assign_attrs(attrs)
         write(self.job.folder / f"replicate-{i:03d}.nc", replicate)
 
+    def _event(self, key) -> rare.Event:
+        """Sample; a second time, and longer, where reweighting loses too much of what was aimed at."""
+        table = self.job.study.tables.rare
+        target = table.target_cov * table.replicates**0.5
+        first = self._estimate(key, target, table.max_calls)
+        reached, spent = self._carried_cov(first), first.calls + GRADIENT_COST * first.gradient_calls
+        if not np.isfinite(reached) or reached <= LOOSE * target or 2 * spent > table.max_calls:
+            return first
+        second = self._estimate(
+            jax.random.fold_in(key, 1), target * first.cov / reached, table.max_calls - spent
+        )
+        counts = ("calls", "gradient_calls", "guide_calls", "failed_runs")
+        return replace(second, **{name: getattr(first, name) + getattr(second, name) for name in counts})
+
+    def _estimate(self, key, target_cov, max_calls) -> rare.Event:
+        return rare.estimate(
+            self.limit_state,
+            self.sim.space,
+            key,
+            target_cov=target_cov,
+            max_calls=max_calls,
+            method=self.job.study.tables.rare.method,
+            differentiable=self.sim.differentiable,
+            guide=self.guide,
+        )
+
+    def _carried_cov(self, event) -> float:
+        """Return the coefficient of variation of the probability that the posterior draws have on average."""
+        if self.job.posterior is None or not event.probability > 0:
+            return event.cov
+        size = 1 << (event.scenarios.sizes["scenario"] - 1).bit_length()
+        carried = _carry(self, event.scenarios, self.job.posterior, size)
+        own, other = (
+            np.sqrt(np.sum(w**2) / np.sum(w) ** 2 - 1.0 / event.draws)
+            for w in (event.scenarios["weight"].values, carried.weights)
+        )
+        return float(event.cov * other / max(own, 1e-12))
+
 
 def _guide(job):
     if job.network is None:
@@ -181,6 +213,7 @@ class Result:
     def of(cls, sampler: Sampler, replicates: list[xr.Dataset], posterior) -> Result:
         """Join the replicates and carry them over the posterior draws."""
         size = max(replicate.sizes["scenario"] for replicate in replicates)
+        size = 1 << (size - 1).bit_length()
         carried = [_carry(sampler, replicate, posterior, size) for replicate in replicates]
         per_draw = np.stack([part.probabilities for part in carried])
         scenarios = _scenarios(sampler, replicates, [part.weights for part in carried], posterior)
@@ -303,13 +336,13 @@ def _over_draws(per_draw) -> xr.Dataset:
 
 def _summary(sampler, replicates, carried, per_draw, scenarios):
     attrs = [replicate.attrs for replicate in replicates]
-    predictive = per_draw.mean(axis=1)
-    mean, low, high = _mean_interval(predictive)
+    mean, errors, (low, high) = mean_interval(per_draw, sampler.job.study.tables.calibrate)
     failed = sum(int(a["failed_runs"]) for a in attrs)
     excess = float(np.mean([a["upper_bound"] - a["probability"] for a in attrs]))
     summary = {
         "probability": mean,
         "monte_carlo_interval_95": [low, high],
+        "relative_errors": errors,
         "posterior": _posterior_quantiles(per_draw),
         "failed_runs": failed,
         "failed_runs_bounds": [mean, min(1.0, mean + excess)],
@@ -324,11 +357,23 @@ def _summary(sampler, replicates, carried, per_draw, scenarios):
     return {**summary, "checks": [check.summary() for check in _checks(sampler, summary, attrs, carried)]}
 
 
-def _mean_interval(values, level=0.95):
-    """Return the mean of independent replicates and its t interval."""
-    mean, error = float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values)))
-    half = float(stats.t.ppf(0.5 + level / 2, len(values) - 1)) * error
-    return mean, max(mean - half, 0.0), min(mean + half, 1.0)
+def mean_interval(per_draw, chains, level=0.95):
+    """Return the mean, its relative standard errors from scenarios and from chains, and its t interval.
+
+    The chains' error is that of means of batches of draws, a few of each chain. Degrees of freedom after
+    Welch (1947), Biometrika 34, and Satterthwaite (1946), Biometrics Bulletin 2.
+    """
+    samples = {"scenarios": per_draw.mean(axis=1)}
+    if per_draw.shape[1] > 1:
+        batches = np.array_split(per_draw.mean(axis=0), BATCHES * chains.chains)
+        samples["posterior draws"] = np.array([batch.mean() for batch in batches if len(batch)])
+    mean = float(per_draw.mean())
+    variances = {name: float(v.var(ddof=1)) / len(v) for name, v in samples.items()}
+    total = sum(variances.values())
+    freedom = sum(variances[name] ** 2 / (len(v) - 1) for name, v in samples.items())
+    half = float(stats.t.ppf(0.5 + level / 2, total**2 / freedom)) * total**0.5 if total > 0 else 0.0
+    errors = {name: variance**0.5 / max(mean, 1e-300) for name, variance in variances.items()}
+    return mean, errors, (max(mean - half, 0.0), min(mean + half, 1.0))
 
 
 def _posterior_quantiles(per_draw):
@@ -386,8 +431,7 @@ def _record_checks(records):
 
 def _checks(sampler, summary, attrs, carried):
     table = sampler.job.study.tables.rare
-    mean, (low, high) = summary["probability"], summary["monte_carlo_interval_95"]
-    cov = (high - low) / 2 / max(mean, 1e-300) / stats.t.ppf(0.975, len(attrs) - 1)
+    cov = summary["relative_errors"]["scenarios"]
     converged = sum(int(a["converged"]) for a in attrs)
     rows = [
         (
@@ -399,7 +443,7 @@ def _checks(sampler, summary, attrs, carried):
         ),
         (
             "coefficient of variation of the probability",
-            float(cov),
+            cov,
             f"< {2 * table.target_cov:g}",
             cov < 2 * table.target_cov,
             "raise rare.max_calls or rare.replicates",
