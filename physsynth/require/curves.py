@@ -3,26 +3,34 @@
 Every law is loss(n) = a + c phi(n; shape), with phi(n_K) = 1 at the largest size seen, so that c is the
 excess there whatever the law. Given the floor a and the shape, c is known up to a normal error by
 generalised least squares; floors and shapes stand on a grid that closes in on where they are likely, along
-principal axes, weighted by their marginal likelihood under flat priors. Half of the weight is beforehand on
-curves without a floor.
+principal axes, weighted by their marginal likelihood under flat priors.
+
+A family is a law with or without a floor. Between families it counts how well each fits the smaller sizes
+and, seen from them, predicted the largest one, p(y_K | y_1 ... y_K-1); each of its numbers costs one, as
+Akaike has it. So a family is not held back by the room that its numbers had beforehand, in which a marginal
+likelihood drowns all that have a floor.
 
 Source: Viering and Loog (2023), IEEE Trans. Pattern Anal. Mach. Intell. 45, 7799 (laws in use and how they
-extrapolate); Hoeting, Madigan, Raftery and Volinsky (1999), Stat. Sci. 14, 382 (averaging over models).
+extrapolate); Dawid (1984), J. R. Stat. Soc. A 147, 278 (models weighed by what they predicted); Akaike
+(1974), IEEE Trans. Autom. Control 19, 716 (the price of a number).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple, Protocol
 
 import numpy as np
 from jaxtyping import Float
 from scipy import special
 
-_NODES = {0: 1, 1: 61, 2: 25, 3: 11}
-_ROUNDS = 6
-_POINTS = special.ndtri((np.arange(15) + 0.5) / 15)
+_NODES = {1: 61, 2: 21, 3: 11, 4: 7}
+_ROUNDS, _SETTLED = 7, 0.2
+_BISECTIONS = 50
+_GOLDEN = (5**0.5 - 1) / 2
 _LARGEST_LOG = 700.0
 
 Range = Float[np.ndarray, "p 2"]
@@ -89,7 +97,7 @@ class StretchedExponential:
 
     def box(self, sizes):
         """Return the ranges of log tau, half the smallest to ten times the largest size, and of gamma."""
-        return np.array([[np.log(sizes[0] / 2), np.log(10 * sizes[-1])], [0.3, 1.0]])
+        return np.array([[np.log(sizes[0] / 2), np.log(10 * sizes[-1])], [0.3, 1.5]])
 
     def curve(self, n, shape):
         """Return -(n / tau)^gamma."""
@@ -118,7 +126,59 @@ class InverseLogarithm:
         return np.exp(shape[..., 0]) * np.maximum(np.exp(exponent) - np.e, 0.0)
 
 
-LAWS: tuple[Law, ...] = (PowerLaw(), ShiftedPowerLaw(), StretchedExponential(), InverseLogarithm())
+@dataclass(frozen=True)
+class PowerExponential:
+    """phi = n^-alpha exp(-n / tau), a power law that ends."""
+
+    def box(self, sizes):
+        """Return the ranges of alpha, and of log tau, half the smallest to twenty times the largest size."""
+        return np.array([[0.02, 1.5], [np.log(sizes[0] / 2), np.log(20 * sizes[-1])]])
+
+    def curve(self, n, shape):
+        """Return -alpha log n - n / tau."""
+        return -shape[..., 0] * np.log(n) - n / np.exp(shape[..., 1])
+
+    def size(self, log_phi, shape):
+        """Return the n of a given log phi, by bisection."""
+        return _bisected(self, log_phi, shape)
+
+
+@dataclass(frozen=True)
+class BrokenPowerLaw:
+    """phi = n^-alpha (1 + n / d)^(alpha - beta), one exponent early and another one late."""
+
+    def box(self, sizes):
+        """Return the ranges of alpha and beta, and of log d, about the sizes seen."""
+        return np.array([[0.02, 1.5], [0.02, 2.0], [np.log(sizes[0] / 2), np.log(4 * sizes[-1])]])
+
+    def curve(self, n, shape):
+        """Return -alpha log n + (alpha - beta) log(1 + n / d)."""
+        early, late = shape[..., 0], shape[..., 1]
+        return -early * np.log(n) + (early - late) * np.log1p(n / np.exp(shape[..., 2]))
+
+    def size(self, log_phi, shape):
+        """Return the n of a given log phi, by bisection."""
+        return _bisected(self, log_phi, shape)
+
+
+def _bisected(law, log_phi, shape):
+    """Return the n of a given log phi of a law that falls, between 1e-3 and 1e300."""
+    low, high = np.full(log_phi.shape, -7.0), np.full(log_phi.shape, 690.0)
+    for _ in range(_BISECTIONS):
+        middle = (low + high) / 2
+        short = law.curve(np.exp(middle), shape) > log_phi
+        low, high = np.where(short, middle, low), np.where(short, high, middle)
+    return np.exp((low + high) / 2)
+
+
+LAWS: tuple[Law, ...] = (
+    PowerLaw(),
+    ShiftedPowerLaw(),
+    BrokenPowerLaw(),
+    PowerExponential(),
+    StretchedExponential(),
+    InverseLogarithm(),
+)
 
 
 class Seen(NamedTuple):
@@ -161,16 +221,42 @@ class Ensemble(NamedTuple):
         return size
 
 
-def fit(seen: Seen, laws: Sequence[Law] = LAWS, curves: int = 4000) -> Ensemble:
-    """Return equally likely curves, picked systematically in proportion to their posterior weight."""
-    grids = [_close_in(law, floored, seen) for law in laws for floored in (False, True)]
-    which = np.repeat(np.arange(len(grids)) // 2, [len(grid.log_weight) for grid in grids])
-    starts = np.concatenate([[0], np.cumsum([len(grid.log_weight) for grid in grids])])[:-1:2]
-    log_weight, floor, excess = (
-        np.concatenate([getattr(grid, name) for grid in grids]) for name in ("log_weight", "floor", "excess")
+class Family(NamedTuple):
+    """A law with or without a floor: its share of the weight, and how badly its best curve fits.
+
+    `misfit` is a chi-squared on `spare` degrees of freedom, sizes more than the family has numbers.
+    """
+
+    law: Law
+    floored: bool
+    share: float
+    misfit: float
+    spare: int
+
+
+def fit(seen: Seen, laws: Sequence[Law] = LAWS, curves: int = 4000) -> tuple[Ensemble, tuple[Family, ...]]:
+    """Return equally likely curves, picked systematically in proportion to their weight, and the families."""
+    kinds = [(law, floored) for law in laws for floored in (False, True)]
+    grids = [_close_in(law, floored, seen) for law, floored in kinds]
+    share = _predicted(kinds, grids, seen)
+    families = tuple(
+        Family(law, floored, float(part), grid.misfit, max(len(seen.sizes) - _numbers(law, floored, seen), 0))
+        for (law, floored), part, grid in zip(kinds, share, grids, strict=True)
+    )
+    return _drawn(laws, grids, share, seen, curves), families
+
+
+def _drawn(laws, grids, share, seen, curves) -> Ensemble:
+    """Return curves picked from the families' grids, each with an excess that is positive."""
+    which = np.repeat(np.arange(len(grids)) // 2, [len(grid.floor) for grid in grids])
+    starts = np.concatenate([[0], np.cumsum([len(grid.floor) for grid in grids])])[:-1:2]
+    floor, excess, scale = (
+        np.concatenate([getattr(grid, name) for grid in grids]) for name in ("floor", "excess", "scale")
     )
     shapes = [np.concatenate([a.shape, b.shape]) for a, b in zip(grids[::2], grids[1::2], strict=True)]
-    weight = np.exp(log_weight - log_weight.max())
+    weight = np.concatenate(
+        [part * special.softmax(grid.log_weight) for part, grid in zip(share, grids, strict=True)]
+    )
     picks = np.searchsorted(np.cumsum(weight) / weight.sum(), (np.arange(curves) + 0.5) / curves)
     picks = picks.clip(max=len(weight) - 1)
     return Ensemble(
@@ -178,18 +264,51 @@ def fit(seen: Seen, laws: Sequence[Law] = LAWS, curves: int = 4000) -> Ensemble:
         law=which[picks],
         shape=[shape[picks[which[picks] == i] - starts[i]] for i, shape in enumerate(shapes)],
         floor=floor[picks],
-        excess=excess[picks],
+        excess=_positive(excess[picks], scale[picks]),
         largest=float(seen.sizes[-1]),
     )
 
 
+def _positive(mean, sd):
+    """Return one value of each normal above zero, evenly spread over their quantiles."""
+    below = special.ndtr(-mean / sd)
+    even = np.mod((np.arange(len(mean)) + 0.5) * _GOLDEN, 1.0)
+    above = np.maximum((1 - below) * (1 - even), 1e-300)
+    return np.maximum(mean - sd * special.ndtri(above), 1e-300)
+
+
+def _predicted(kinds, grids, seen):
+    """Return each family's share, by its fit of the smaller sizes and the density it gave the largest."""
+    kept = slice(0, len(seen.sizes) - 1)
+    before = seen._replace(
+        sizes=seen.sizes[kept], mean=seen.mean[kept], covariance=seen.covariance[kept, kept]
+    )
+    scores = []
+    for (law, floored), grid in zip(kinds, grids, strict=True):
+        smaller = _close_in(law, floored, before, seen)
+        fits = -0.5 * (seen.freedom + len(before.sizes) - 1) * math.log1p(smaller.misfit / seen.freedom)
+        scores.append(grid.evidence - smaller.evidence + fits - _numbers(law, floored, seen))
+    return special.softmax(np.where(np.isfinite(scores), scores, -np.inf))
+
+
+def _numbers(law, floored, seen):
+    """Return how many numbers a family has: its shape, the excess, and the floor."""
+    return len(law.box(seen.sizes)) + 1 + floored
+
+
 class _Grid(NamedTuple):
-    """Curves of one law, one a row, with log posterior weights."""
+    """Curves of one family, one a row, with log posterior weights; the evidence, and the least misfit.
+
+    The excess has a normal error, `scale`.
+    """
 
     log_weight: np.ndarray
     shape: np.ndarray
     floor: np.ndarray
     excess: np.ndarray
+    scale: np.ndarray
+    evidence: float
+    misfit: float
 
 
 class _Box(NamedTuple):
@@ -202,6 +321,11 @@ class _Box(NamedTuple):
     def step(self) -> float:
         """Side of a cell, in units of the box's half sides."""
         return 2 / _NODES[len(self.centre)]
+
+    @property
+    def log_size(self) -> float:
+        """Log of its volume, the cube's being one."""
+        return float(np.linalg.slogdet(self.root)[1])
 
     def points(self) -> np.ndarray:
         """Return the midpoints (cell, p)."""
@@ -222,49 +346,56 @@ class _Box(NamedTuple):
         return _Box(centre, 4 * vectors * np.sqrt(np.maximum(values, 0.0)))
 
 
-def _close_in(law, floored, seen) -> _Grid:
-    """Lay a grid over shapes, and floors as a share of the last mean, and narrow it to the likely ones."""
-    whole = law.box(seen.sizes)
+def _close_in(law, floored, seen, prior=None) -> _Grid:
+    """Lay a grid over shapes, and floors as a share of the last mean, and narrow it to the likely ones.
+
+    The ranges, and the size at which the excess counts, are those of the `prior` data, `seen` unless given.
+    """
+    prior = seen if prior is None else prior
+    whole = law.box(prior.sizes)
     if floored:
         whole = np.vstack([whole, [0.0, 1.0]])
+    whitening = np.linalg.inv(np.linalg.cholesky(seen.covariance)).T
+    explain = partial(_explain, law, floored, seen, prior, whole, whitening)
     box = _Box(whole.mean(axis=1), np.diag(np.ptp(whole, axis=1) / 2))
     for _ in range(_ROUNDS):
-        points = box.points()
-        box = box.about(points, _explain(law, floored, seen, whole, points)[0])
+        points, wider = box.points(), box
+        box = box.about(points, explain(points)[0])
+        if abs(box.log_size - wider.log_size) < _SETTLED:
+            break
     points = box.points()
-    log_weight, excess, scale = _explain(law, floored, seen, whole, points)
-    side = np.ptp(whole, axis=1) / 2
-    cell = np.linalg.slogdet(box.root / side[:, None])[1] + len(side) * np.log(box.step / 2)
-    return _spread_out(log_weight + cell, points, floored, seen, excess, scale)
+    log_weight, excess, scale, misfit = explain(points)
+    log_weight = log_weight + special.log_ndtr(excess / scale)
+    whole_size = np.sum(np.log(np.ptp(whole, axis=1) / 2))
+    cell = box.log_size - whole_size + len(whole) * np.log(box.step / 2)
+    shape, floor = _parted(points, floored, prior)
+    evidence = float(np.logaddexp.reduce(log_weight + cell))
+    return _Grid(log_weight, shape, floor, excess, scale, evidence, float(misfit.min()))
 
 
-def _explain(law, floored, seen, whole, points):
-    """Return each point's log marginal likelihood, and its excess c with the scale of that; none outside."""
+def _explain(law, floored, seen, prior, whole, whitening, points):
+    """Return each point's log marginal likelihood, its excess c with the scale of that, and its misfit.
+
+    Points outside the ranges have no likelihood.
+    """
     inside = np.all((points >= whole[:, 0]) & (points <= whole[:, 1]), axis=1)
-    shape, floor = _parted(np.clip(points, whole[:, 0], whole[:, 1]), floored, seen)
+    shape, floor = _parted(np.clip(points, whole[:, 0], whole[:, 1]), floored, prior)
     log_phi = law.curve(seen.sizes, shape[:, None, :])
-    whitened = np.linalg.inv(np.linalg.cholesky(seen.covariance)).T
-    slope = np.exp(log_phi - log_phi[:, -1:]) @ whitened
-    rest = (seen.mean - floor[:, None]) @ whitened
+    reference = law.curve(prior.sizes[-1], shape[:, None, :])
+    slope = np.exp(np.minimum(log_phi - reference, _LARGEST_LOG / 4)) @ whitening
+    rest = (seen.mean - floor[:, None]) @ whitening
     square = np.sum(slope**2, axis=1)
     excess = np.sum(rest * slope, axis=1) / square
-    misfit = np.maximum(np.sum(rest**2, axis=1) - excess**2 * square, 0.0) / seen.freedom
+    misfit = np.maximum(np.sum(rest**2, axis=1) - excess**2 * square, 0.0)
+    scaled = misfit / seen.freedom
     size = seen.freedom + len(seen.sizes) - 1
-    log_weight = np.where(inside, -0.5 * size * np.log1p(misfit) - 0.5 * np.log(square), -np.inf)
-    return log_weight, excess, np.sqrt((1 + misfit) / square)
+    log_weight = -0.5 * size * np.log1p(scaled) - 0.5 * np.log(square)
+    log_weight = np.where(inside, log_weight, -np.inf)
+    return log_weight, excess, np.sqrt((1 + scaled) / square), np.where(inside & (excess > 0), misfit, np.inf)
 
 
-def _parted(points, floored, seen):
+def _parted(points, floored, prior):
     """Return shapes and floors."""
     if not floored:
         return points, np.zeros(len(points))
-    return points[:, :-1], points[:, -1] * seen.mean[-1]
-
-
-def _spread_out(log_weight, points, floored, seen, excess, scale):
-    """Give every point its quantiles of c; a curve that does not fall has no weight."""
-    shape, floor = _parted(points, floored, seen)
-    each = np.repeat(np.arange(len(points)), len(_POINTS))
-    values = excess[each] + scale[each] * np.tile(_POINTS, len(points))
-    weight = np.where(values > 0, log_weight[each], -np.inf)
-    return _Grid(weight, shape[each], floor[each], np.maximum(values, 1e-300))
+    return points[:, :-1], points[:, -1] * prior.mean[-1]

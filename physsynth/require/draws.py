@@ -99,6 +99,21 @@ def in_logs(rows: Rows, layout: Layout) -> tuple[Rows, Layout]:
     return rows, Layout(layout.parts, tuple(positive.tolist()))
 
 
+def is_parameter(rows: Rows, values: Float[np.ndarray, " draw"]) -> bool:
+    """Tell whether a quantity is one entry of the draws, or the exponential of one.
+
+    Examples
+    --------
+    >>> rows = np.random.default_rng(0).normal(size=(100, 2))
+    >>> is_parameter(rows, np.exp(rows[:, 1])), is_parameter(rows, rows.sum(axis=1))
+    (True, False)
+    """
+    with np.errstate(over="ignore"):
+        return any(
+            np.allclose(part, values, rtol=1e-6) for column in rows.T for part in (column, np.exp(column))
+        )
+
+
 def pilot_checks(rows: Rows) -> tuple[Check, ...]:
     """Check that there are enough draws, and that they vary."""
     spread = float(np.ptp(rows, axis=0).max()) if len(rows) else 0.0

@@ -1,19 +1,19 @@
 """Pre-posterior Monte Carlo: grow imagined data about an imagined truth, and watch a width shrink.
 
-One replicate draws a truth from the posterior, then takes in observations one by one. The posterior
-is a cloud of weighted particles that starts as draws of the present posterior; each observation
-reweights it, and when the effective sample size falls below half the cloud is resampled and moved
-by a kernel that keeps its mean and covariance,
+One replicate draws a truth from the present posterior, then takes in observations one by one. The posterior
+is a cloud of weighted points that starts as draws of the present posterior; each observation reweights it.
+When the effective sample size has halved the cloud is drawn anew: points spread evenly under a multivariate t
+about the weighted mean, weighted with all that is known by then,
 
-    theta' = a theta + (1 - a) mean + sqrt(1 - a^2) N(0, covariance),
+    w = p(theta) prod_i p(y_i | theta) / t(theta),   p(theta) the density of the present posterior,
 
-the covariance that which the weighted particles are a sample of, 1 / (1 - sum w^2) times their own.
+so that an error made in one cloud is not handed on to the next.
 
 At each size of a geometric grid the width of the quantity is measured; the replicate ends at the
 first size that meets the target.
 
-Source: Chopin (2002), Biometrika 89, 539 (iterated batch importance sampling); Liu and West (2001)
-in Sequential Monte Carlo Methods in Practice, ch. 10 (the kernel); Kitagawa (1996),
+Source: Chopin (2002), Biometrika 89, 539 (taking in observations one by one); Cappe, Guillin, Marin and
+Robert (2004), J. Comput. Graph. Stat. 13, 907 (importance samples that adapt); Kitagawa (1996),
 J. Comput. Graph. Stat. 5 (systematic resampling).
 """
 
@@ -21,23 +21,34 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import cache
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
+from scipy import stats
+from scipy.stats import qmc
 
-SHRINKAGE = 0.98
+from physsynth.require.present import Present
+
 LEAST_SHARE = 0.5
+FREEDOM, WIDER = 7.0, 1.15
 
 
 class Cloud(NamedTuple):
-    """Weighted particles of one replicate's posterior."""
+    """Weighted points of one replicate's posterior.
+
+    `seen` is what the observations' likelihood is computed from, and `fresh` the effective size that the
+    points had when they were drawn.
+    """
 
     particles: Float[Array, "dimension particle"]
+    seen: Any
     log_weights: Float[Array, " particle"]
     key: jax.Array
+    fresh: Float[Array, ""]
     least_size: Float[Array, ""]
 
 
@@ -74,10 +85,28 @@ def truth_and_others(
     return truth, (truth + 1 + start + jax.random.randint(key, (particles,), 0, length)) % draws
 
 
+class Evidence(NamedTuple):
+    """What is known of particles.
+
+    Parameters
+    ----------
+    present : Present
+        Density of the present posterior.
+    prepare : callable
+        From particles to what the likelihood is computed from: a table of responses, or the particles.
+    log_likelihood : callable
+        Of all particles, from what was prepared, for the observation with a given index.
+    """
+
+    present: Present
+    prepare: Callable[[Float[Array, "dimension particle"]], Any]
+    log_likelihood: Callable[[Any, Int[Array, ""]], Float[Array, " particle"]]
+
+
 def grow(
     key: jax.Array,
     particles: Float[Array, "dimension particle"],
-    log_likelihood: Callable[[Any, Int[Array, ""]], Float[Array, " particle"]],
+    evidence: Evidence,
     width: Callable[[jax.Array, Any, Any], Float[Array, ""]],
     grid: tuple[int, ...],
     target: Float[Array, ""],
@@ -88,8 +117,7 @@ def grow(
     ----------
     particles : array (dimension, particle)
         Equally weighted draws of the present posterior.
-    log_likelihood : callable
-        Of all particles, for the observation with a given index.
+    evidence : Evidence
     width : callable
         Width of the quantity, from a key, particles and normalised weights.
     grid : tuple of int
@@ -97,13 +125,15 @@ def grow(
     target : float
         The width that is wanted.
     """
+    dtype, count = particles.dtype, particles.shape[1]
     stops = jnp.asarray((0, *grid))
 
     def take(index, cloud):
-        log_weights = cloud.log_weights + log_likelihood(cloud.particles, index)
-        size = effective_size(log_weights)
-        cloud = cloud._replace(log_weights=log_weights, least_size=jnp.minimum(cloud.least_size, size))
-        return jax.lax.cond(size < LEAST_SHARE * particles.shape[1], rejuvenate, lambda same: same, cloud)
+        log_weights = cloud.log_weights + evidence.log_likelihood(cloud.seen, index)
+        cloud = cloud._replace(log_weights=log_weights)
+        thin = effective_size(log_weights) < LEAST_SHARE * cloud.fresh
+        cloud = jax.lax.cond(thin, lambda old: renew(old, evidence, index + 1), lambda old: old, cloud)
+        return cloud._replace(least_size=jnp.minimum(cloud.least_size, effective_size(cloud.log_weights)))
 
     def step(state):
         place, cloud, widths = state
@@ -117,11 +147,52 @@ def grow(
         met = (place > 0) & (widths[place - 1] <= target)
         return (place < len(grid)) & ~met
 
-    count = particles.shape[1]
-    cloud = Cloud(particles, jnp.zeros(count, particles.dtype), key, jnp.asarray(count, particles.dtype))
-    widths = jnp.full(len(grid), jnp.nan, particles.dtype)
+    full = jnp.asarray(count, dtype)
+    cloud = Cloud(particles, evidence.prepare(particles), jnp.zeros(count, dtype), key, full, full)
+    widths = jnp.full(len(grid), jnp.nan, dtype)
     _, cloud, widths = jax.lax.while_loop(unfinished, step, (jnp.asarray(0), cloud, widths))
     return Path(widths, cloud.least_size)
+
+
+def renew(cloud: Cloud, evidence: Evidence, taken: Int[Array, ""]) -> Cloud:
+    """Draw the particles anew about their mean, and weigh them with the first `taken` observations."""
+    key, spread = jax.random.split(cloud.key)
+    weights = normalised(cloud.log_weights)
+    mean = cloud.particles @ weights
+    fixed = evidence.present.fixed[:, None]
+    centred = jnp.where(fixed, 0.0, cloud.particles - mean[:, None])
+    root = _root((centred * weights) @ centred.T / unbiased(weights))
+    d, count = cloud.particles.shape
+    unit = _student(spread, d, count, root.dtype)
+    particles = mean[:, None] + WIDER * root @ unit
+    seen = evidence.prepare(particles)
+    proposal = -0.5 * (FREEDOM + d) * jnp.log1p(jnp.sum(unit**2, axis=0) / FREEDOM)
+    # Coordinates of the t along what does not vary are of no consequence: any density of theirs will do.
+    idle = -0.5 * jnp.sum(jnp.where(fixed, unit**2, 0.0), axis=0)
+    start = evidence.present.log_density(particles) + idle - proposal
+    log_weights = jax.lax.fori_loop(
+        0, taken, lambda i, known: known + evidence.log_likelihood(seen, i), start
+    )
+    size = effective_size(log_weights)
+    return cloud._replace(particles=particles, seen=seen, log_weights=log_weights, key=key, fresh=size)
+
+
+@cache
+def _spread_evenly(d: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return points (d, count) spread evenly over the unit cube, and quantiles of a t's common scale."""
+    points = qmc.Sobol(d, rng=0).random(1 << (count - 1).bit_length())[:count].T
+    chi = stats.chi2.ppf((np.arange(count) + 0.5) / count, FREEDOM)
+    return points, np.sqrt(FREEDOM / chi)
+
+
+def _student(key, d, count, dtype):
+    """Return points (d, count) of a t distribution with unit scale: even points, shifted at random."""
+    shift, shuffle = jax.random.split(key)
+    points, scale = (jnp.asarray(part, dtype) for part in _spread_evenly(d, count))
+    uniform = jnp.mod(points + jax.random.uniform(shift, (d, 1), dtype), 1.0)
+    least = jnp.finfo(dtype).eps
+    normal = jax.scipy.special.ndtri(jnp.clip(uniform, least, 1 - least))
+    return normal * jax.random.permutation(shuffle, scale)
 
 
 def reweigh(
@@ -180,19 +251,6 @@ def resample(key: jax.Array, weights: Float[Array, " particle"], n: int) -> Int[
     return jnp.minimum(jnp.searchsorted(jnp.cumsum(weights), points), weights.shape[0] - 1)
 
 
-def rejuvenate(cloud: Cloud) -> Cloud:
-    """Resample and move the particles; their mean and covariance stay what they are."""
-    key, pick, walk = jax.random.split(cloud.key, 3)
-    weights = normalised(cloud.log_weights)
-    mean = cloud.particles @ weights
-    centred = cloud.particles - mean[:, None]
-    root = _root((centred * weights) @ centred.T / unbiased(weights))
-    chosen = centred[:, resample(pick, weights, weights.shape[0])] / jnp.sqrt(unbiased(weights))
-    noise = root @ jax.random.normal(walk, centred.shape, centred.dtype)
-    moved = mean[:, None] + SHRINKAGE * chosen + jnp.sqrt(1 - SHRINKAGE**2) * noise
-    return cloud._replace(particles=moved, log_weights=jnp.zeros_like(cloud.log_weights), key=key)
-
-
 def _root(covariance):
     """Return a square root; directions that do not vary stay still."""
     scale = jnp.sqrt(jnp.diag(covariance))
@@ -205,12 +263,17 @@ def _root(covariance):
 def first_crossings(
     widths: Float[np.ndarray, "replicate size"], grid: tuple[int, ...], target: float
 ) -> Float[np.ndarray, " replicate"]:
-    """Return the size at which each path first meets the target, log-linear between sizes; inf if never."""
+    """Return the size at which each path first meets the target; inf if never.
+
+    Between two sizes 1 / width^2 grows in proportion to n, as the information of like observations does.
+    """
     met = widths <= target
     place = np.argmax(met, axis=1)
-    n, log_width = np.log(np.asarray(grid, float)), np.log(np.clip(widths, 1e-300, 1e300))
-    row, before = np.arange(len(widths)), np.maximum(place - 1, 0)
-    drop = log_width[row, before] - log_width[row, place]
-    share = np.clip((log_width[row, before] - np.log(target)) / np.where(drop > 0, drop, 1.0), 0.0, 1.0)
-    needed = np.exp(n[before] + share * (n[place] - n[before]))
-    return np.where(met.any(axis=1), needed, np.inf)
+    n, row, before = np.asarray(grid, float), np.arange(len(widths)), np.maximum(place - 1, 0)
+    with np.errstate(divide="ignore", over="ignore"):
+        known = np.clip(np.asarray(widths, float), 1e-150, None) ** -2.0
+    known_before, known_then = known[row, before], known[row, place]
+    gained = known_then - known_before
+    share = np.where(gained > 0, (target**-2.0 - known_before) / np.where(gained > 0, gained, 1.0), 1.0)
+    share = np.where(known_before > 0, np.clip(share, 0.0, 1.0), 1.0)
+    return np.where(met.any(axis=1), n[before] + share * (n[place] - n[before]), np.inf)

@@ -1,7 +1,7 @@
 """Imagined futures of a plan of measurements, each under a truth drawn from the posterior.
 
 Posterior draws serve as particles. As long as enough of them keep weight they stay where they are, and what
-the simulator says of them is tabulated once; where they run out, they are moved and the simulator runs anew.
+the simulator says of them is tabulated once; where they run out, others are drawn and it runs anew.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from physsynth.require.draws import Layout, Reader
-from physsynth.require.engine import Path, grow, reweigh, truth_and_others, unbiased
+from physsynth.require.engine import Evidence, Path, grow, reweigh, truth_and_others, unbiased
 from physsynth.require.measurement import Measurement, tabulate
 from physsynth.require.noise import Noise
 from physsynth.require.outcome import LEAST_SIZE, RARELY, Futures
+from physsynth.require.present import Present
 
 REUSED = 4
 
@@ -54,7 +55,7 @@ def imagine(
     given = (measurement.noise, measurement.layout, many, key, rows, values, responses)
     paths = _kept(*given, course.conditions, course.order, jnp.asarray(target, responses.dtype))
     if np.quantile(paths.least_size, RARELY) < LEAST_SIZE:
-        paths = _moved(measurement, read, shape, key, rows, course.conditions[course.order], target)
+        paths = _renewed(measurement, read, shape, key, rows, Present.of(rows), course, target)
     return Futures(np.asarray(paths.widths, float), np.asarray(paths.least_size, float), shape.grid)
 
 
@@ -86,22 +87,34 @@ def _kept(
 
 
 @partial(jax.jit, static_argnames=("measurement", "read", "shape"))
-def _moved(measurement, read, shape, key, rows, conditions, target) -> Path:
-    """Resample and move the draws where they run out of weight."""
+def _renewed(measurement, read, shape, key, rows, present, course, target) -> Path:
+    """Draw others where the draws run out of weight."""
+    conditions, order = course
+    noise, layout = measurement.noise, measurement.layout
 
     def replicate(index):
         pick, make, walk = jax.random.split(jax.random.fold_in(key, index), 3)
         truth, others = truth_and_others(pick, index, shape.replicates, len(rows), shape.particles)
-        keys = jax.random.split(make, len(conditions))
-        measured = jax.vmap(measurement.sample, (0, None, 0))(keys, rows[truth], conditions)
+        keys = jax.random.split(make, len(order))
+        measured = jax.vmap(measurement.sample, (0, None, 0))(keys, rows[truth], conditions[order])
 
-        def evidence(cloud, index):
-            density = partial(measurement.log_density, measured[index], condition=conditions[index])
-            return jax.vmap(density, in_axes=1)(cloud)
+        def responses(cloud):
+            each = jax.vmap(measurement.response, (1, None))
+            return cloud, jax.lax.map(lambda condition: each(cloud, condition), conditions)
+
+        def told(seen, index):
+            cloud, response = seen
+            place = order[index]
+
+            def density(response, row):
+                return noise.log_density(measured[index], response, layout.split(row), conditions[place])
+
+            return jax.vmap(density, (0, 1))(response[place], cloud)
 
         def width(look, cloud, weights):
             return _sd(jax.vmap(read, in_axes=1)(cloud), weights)
 
+        evidence = Evidence(present, responses, told)
         return grow(walk, rows[others].T, evidence, width, shape.grid, target)
 
     return jax.lax.map(replicate, jnp.arange(shape.replicates))

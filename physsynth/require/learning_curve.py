@@ -5,6 +5,11 @@ many are drawn, their mean at size k keeps the variance v_k k / N, fully correla
 own scatter is only (1 - k / N) v_k. An interval that forgets this (a bootstrap of the subsamples) covers
 far too rarely.
 
+How far the scores tell of what comes is a matter of their shape. Straight on logarithmic axes, a curve is
+taken to go on so for as many octaves as were seen; bent, only for half a step between sizes, since each law
+bends on in its own way; and where no law with fewer numbers than there are sizes fits, not at all. Beyond,
+the verdict is EXTRAPOLATION.
+
 Source: Hoeffding (1948), Ann. Math. Stat. 19, 293 (the variance of a mean over subsets); `curves` for laws.
 """
 
@@ -17,13 +22,13 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float
 from numpy.typing import ArrayLike
-from scipy import special
+from scipy import special, stats
 
 from physsynth.core.checks import Check
 from physsynth.core.errors import ParameterError
 from physsynth.require import arguments
 from physsynth.require.credit import Credit
-from physsynth.require.curves import Ensemble, Seen, fit
+from physsynth.require.curves import Ensemble, Family, PowerLaw, Seen, fit
 from physsynth.require.outcome import needs_pilot
 from physsynth.require.pilots import least_check, varies_check
 from physsynth.require.requirement import Question, Requirement, quantiles_of
@@ -33,6 +38,7 @@ LEAST_REPLICATES = 2
 SHOWN = 200
 NEVER = 1e12
 _MOST_OF_PILOT = 0.9
+_UNLIKELY = 0.01
 
 
 def learning_curve(
@@ -73,7 +79,8 @@ def learning_curve(
         ``number`` is the size in all, the data in hand included; ``floor`` the score that no size passes;
         ``bound`` the mean score at the largest size. FLOOR where the asymptote more probably than not
         misses the target; MET where the largest size meets it with the assurance; NEEDS_PILOT below three
-        sizes or two replicates. With `augmented`, ``number`` is the size with the synthetic data, and
+        sizes or two replicates; EXTRAPOLATION where the number lies farther out than the shape of the curve
+        allows, or no law fits. With `augmented`, ``number`` is the size with the synthetic data, and
         ``credit`` holds the one without.
 
     Raises
@@ -224,14 +231,15 @@ def _correlation(losses):
 
 
 def _answer(question, seen, wanted, best, target, assurance, checks) -> Requirement:
-    curves = fit(seen)
+    curves, families = fit(seen)
     needed = curves.needed(wanted)
     needed = np.where(needed > NEVER, np.inf, needed)
     largest = float(seen.sizes[-1])
     side = 1.0 if target > best else -1.0
     planned = quantiles_of(needed, (assurance,))[assurance]
     never = float(np.mean(np.isinf(needed)))
-    verdict = "FLOOR" if never >= 0.5 else "MET" if planned <= largest else "FORECAST"
+    shape = (_fits(families, seen), _reach(planned, families, seen))
+    verdict = "FLOOR" if never >= 0.5 else "MET" if planned <= largest else _trusted(shape)
     floor = best + side * float(np.median(curves.floor))
     lines = _assumptions(verdict, never)
     return Requirement(
@@ -244,7 +252,7 @@ def _answer(question, seen, wanted, best, target, assurance, checks) -> Requirem
         floor=floor,
         forecast=_paths(curves, seen, needed, best, side, target),
         assumptions=lines,
-        checks=(*checks, _reach(planned, largest)),
+        checks=(*checks, *shape),
         stopping=(
             "after each round hand in the scores at the new sizes as well and forecast anew; "
             "keep the earlier forecasts in the record"
@@ -254,23 +262,52 @@ def _answer(question, seen, wanted, best, target, assurance, checks) -> Requirem
 
 def _assumptions(verdict, never):
     lines = (
-        "the curve goes on as one of the laws tried: power laws, stretched exponentials, inverse logarithms",
+        "the curve goes on as one of the laws tried, with or without a floor: power laws, shifted, broken or "
+        "cut off; stretched exponentials; inverse logarithms",
         "new data are of the kind that the scores come from",
     )
-    if verdict != "FLOOR":
-        return lines
-    return (f"floor: with probability {never:.0%} the curve levels off before the target", *lines)
+    first = {
+        "FLOOR": (f"floor: with probability {never:.0%} the curve levels off before the target",),
+        "EXTRAPOLATION": ("the size lies beyond what the scores tell of; the number rests on the laws",),
+    }
+    return (*first.get(verdict, ()), *lines)
 
 
-def _reach(planned, largest):
-    factor = planned / largest
+def _trusted(checks):
+    return "FORECAST" if all(check.passed for check in checks) else "EXTRAPOLATION"
+
+
+def _fits(families: tuple[Family, ...], seen: Seen) -> Check:
+    """Check that some law with fewer numbers than sizes explains the scores."""
+    likely = max(_tail(family, seen) for family in families if family.spare)
     return Check(
-        "size planned with, over the largest size seen",
+        "probability of scores so far off, of the law that fits them best",
+        likely,
+        f">= {_UNLIKELY:g}",
+        likely >= _UNLIKELY,
+        "no law explains these scores; collect a round and forecast anew",
+    )
+
+
+def _reach(planned: float, families: tuple[Family, ...], seen: Seen) -> Check:
+    """Check that the size planned with is not farther out than the shape of the curve allows."""
+    straight = next(one for one in families if isinstance(one.law, PowerLaw) and not one.floored)
+    bent = _tail(straight, seen) < _UNLIKELY
+    factor = planned / seen.sizes[-1]
+    most = float(np.sqrt(seen.sizes[-1] / seen.sizes[-2]) if bent else seen.sizes[-1] / seen.sizes[0])
+    curve = "bends on logarithmic axes" if bent else "is straight on logarithmic axes"
+    return Check(
+        f"size planned with, over the largest size seen; the curve {curve}",
         factor,
-        "<= 10",
-        factor <= 10,
+        f"<= {most:.3g}",
+        factor <= most,
         "an extrapolation this far rests on the laws alone; collect a round and forecast anew",
     )
+
+
+def _tail(family: Family, seen: Seen) -> float:
+    """Return how likely a misfit as large as a family's is if it is right."""
+    return float(stats.f.sf(family.misfit / family.spare, family.spare, seen.freedom))
 
 
 def _paths(curves: Ensemble, seen: Seen, needed, best, side, target) -> xr.Dataset:

@@ -7,7 +7,7 @@ the draws the two differ by little beside the quantity's own sd,
 
 If there is such an x within the range of the conditions that are measured, the quantity lies inside; if there
 is one only outside, it rests on the model there, where no measurement at the candidates can show an error.
-Quantities that are no response (a parameter, a rate) lie nowhere, and that is said.
+A parameter of the model lies nowhere. Any other quantity that is no response cannot be placed.
 
 Source: Rubinstein (1999), Methodol. Comput. Appl. Probab. 1, 127 (the search).
 """
@@ -24,6 +24,7 @@ from scipy import special
 from scipy.stats import qmc
 
 from physsynth.require.case import Case
+from physsynth.require.draws import is_parameter
 from physsynth.require.in_hand import InHand
 from physsynth.require.measurement import Measurement, tabulate
 from physsynth.require.regime import Regime
@@ -77,6 +78,8 @@ def assess(
     if asked is None and (regime is None or regime.extrapolates):
         place = locate(case.measurement, case.rows, case.values, measured)
         asked = None if place is None else jnp.asarray(place).reshape(1, *measured.shape[1:])
+    if asked is None and regime is None and is_parameter(case.rows, case.values):
+        return Regime.of_a_parameter()
     if asked is None:
         return regime
     regime = Regime.of_conditions(measured, asked) if regime is None else regime
@@ -104,7 +107,7 @@ def locate(
     some = np.linspace(0, len(rows) - 1, DRAWS).astype(int)
     drawn, quantity = jnp.asarray(rows[some]), values[some]
     seen = np.asarray(tabulate(measurement, drawn, conditions), float)
-    if _is_parameter(rows, values) and not np.isclose(seen.T, quantity, rtol=1e-6).all(axis=1).any():
+    if is_parameter(rows, values) and not np.isclose(seen.T, quantity, rtol=1e-6).all(axis=1).any():
         return None
     sought = _Sought(measurement, drawn, quantity, conditions.shape[1:], float(quantity.std()))
     flat = np.asarray(conditions, float).reshape(len(conditions), -1)
@@ -120,14 +123,6 @@ def locate(
         np.clip(beyond, *box),
         beyond,
     )
-
-
-def _is_parameter(rows, values):
-    """Tell whether the quantity is one entry of the draws, or the exponential of one."""
-    with np.errstate(over="ignore"):
-        return any(
-            np.allclose(part, values, rtol=1e-6) for column in rows.T for part in (column, np.exp(column))
-        )
 
 
 def _nearest(sought: _Sought, box):

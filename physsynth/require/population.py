@@ -23,11 +23,12 @@ from jaxtyping import Array, Float
 
 from physsynth.core.errors import ParameterError
 from physsynth.require import arguments
-from physsynth.require.draws import Reader, Theta, flatten, pilot_checks
-from physsynth.require.engine import grow, resample, sizes, truth_and_others
+from physsynth.require.draws import Reader, Theta, flatten, is_parameter, pilot_checks
+from physsynth.require.engine import Evidence, grow, resample, sizes, truth_and_others
 from physsynth.require.members import Information, as_partial, imagine, log_likelihood
 from physsynth.require.outcome import Aim, Futures, forecast, met, needs_pilot, planning_size
-from physsynth.require.regime import placed
+from physsynth.require.present import Present
+from physsynth.require.regime import Regime, placed
 from physsynth.require.requirement import Question, Requirement
 from physsynth.require.screen import DRAWS, Screen, compare, member_information
 
@@ -70,10 +71,13 @@ class _Draws(NamedTuple):
     """Posterior draws: what members inform, and the rest as its regression on that plus a residual.
 
     Given (mu, log_spread) new members say nothing about `other`, so its conditional distribution stays
-    what it is today; kept aside, it cannot degenerate with the particles.
+    what it is today; kept aside, it cannot degenerate with the particles. `direction` is the slope of the
+    log quantity on core.
     """
 
     core: Float[Array, "draw core"]
+    present: Present
+    direction: Float[Array, " core"]
     slope: Float[Array, "core other"]
     residual: Float[Array, "draw other"]
 
@@ -92,6 +96,7 @@ def population(
     particles: int = 1000,
     evaluations: int = 500,
     wording: Wording | None = None,
+    regime: Regime | None = None,
 ) -> Requirement:
     """Return how many more members it takes until a quantity's interval spans less than a factor.
 
@@ -122,6 +127,8 @@ def population(
         Imagined futures; posterior draws carried in each; and how many of them the quantity is
         evaluated at, each time it is looked at.
     wording : Wording, optional
+    regime : Regime, optional
+        Where the quantity lies beside what is measured; `placed` sets it later on.
 
     Returns
     -------
@@ -129,8 +136,9 @@ def population(
         ``bound`` is the present ratio of the interval's ends, ``floor`` the ratio that no number of
         members goes below. Verdict MET if the present posterior meets the target, NEEDS_PILOT if there
         are fewer than 100 draws or they do not vary, FLOOR if the futures level off above the target,
-        FORECAST otherwise; its number is None where the target takes more than `max_n`. Where the
-        quantity lies is not assessed here, and said not to be: `placed` sets a `Regime`.
+        FORECAST otherwise; its number is None where the target takes more than `max_n`. MET and FORECAST
+        become EXTRAPOLATION where the quantity lies outside what is measured, or cannot be told to lie
+        inside: any quantity is so but a component of location or log-spread, unless `regime` places it.
 
     Raises
     ------
@@ -161,17 +169,20 @@ def population(
     aim = Aim(
         question, "log ratio of the interval's ends", present, math.log(factor), assurance, _ratio, "log"
     )
+    if regime is None and is_parameter(rows[:, : 2 * k], values):
+        regime = Regime.of_a_parameter()
     if present <= aim.target:
-        return placed(met(aim, ASSUMPTIONS[:1], checks), None)
+        return placed(met(aim, ASSUMPTIONS[:1], checks), regime)
     core = jnp.asarray(rows[:DRAWS, : 2 * k])
     planned = member_information("information", information, core, key)
     others = {name: member_information(name, way, core, key) for name, way in (designs or {}).items()}
     shape = _Shape(replicates, min(particles, len(rows) - 1), evaluations, sizes(max_n))
-    paths = _futures(as_partial(information), read, shape, interval, key, _set_aside(rows, k), aim.target)
-    futures = Futures(np.asarray(paths.widths, float), np.asarray(paths.least_size, float), shape.grid)
     screen = Screen.of(rows, values)
+    kept = _set_aside(rows, k, screen)
+    paths = _futures(as_partial(information), read, shape, interval, key, kept, aim.target)
+    futures = Futures(np.asarray(paths.widths, float), np.asarray(paths.least_size, float), shape.grid)
     floor = present * math.sqrt(screen.share_left(planned))
-    need = placed(forecast(aim, futures, floor, ASSUMPTIONS, checks), None)
+    need = placed(forecast(aim, futures, floor, ASSUMPTIONS, checks), regime)
     if not designs:
         return need
     table = compare(screen, {PLANNED: planned, **others}, planning_size(need, max_n))
@@ -243,18 +254,23 @@ def _present_width(values, interval):
 def _width(log_quantity, interval):
     """Return the length of the central interval of equally likely values, on the log scale.
 
-    Of m values the i-th smallest stands on average at the share i / (m + 1); JAX has it at (i - 1) / (m - 1).
+    Of m values that stand for m equal shares the i-th smallest is at the share (i - 1/2) / m; JAX has it at
+    (i - 1) / (m - 1).
     """
     m = log_quantity.shape[0]
-    tail = max(((1 - interval) / 2 * (m + 1) - 1) / (m - 1), 0.0)
+    tail = max(((1 - interval) / 2 * m - 0.5) / (m - 1), 0.0)
     low, high = jnp.quantile(log_quantity, jnp.asarray([tail, 1 - tail], log_quantity.dtype))
     return jnp.where(jnp.isneginf(low), jnp.inf, high - low)
 
 
-def _set_aside(rows, k):
+def _set_aside(rows, k, screen):
     core, other = rows[:, : 2 * k], rows[:, 2 * k :]
     slope = np.linalg.lstsq(core - core.mean(0), other - other.mean(0), rcond=None)[0]
-    return _Draws(*(jnp.asarray(part) for part in (core, slope, other - core @ slope)))
+    # A location is known the better the smaller its spread: spreads stand first.
+    present = Present.of(core, order=np.arange(2 * k)[::-1])
+    direction = screen.slope[: 2 * k] + slope @ screen.slope[2 * k :]
+    parts = (jnp.asarray(part) for part in (direction, slope, other - core @ slope))
+    return _Draws(jnp.asarray(core), present, *parts)
 
 
 @partial(jax.jit, static_argnames=("read", "shape", "interval"))
@@ -268,12 +284,15 @@ def _futures(information, read, shape, interval, key, draws, target):
         residual = draws.residual[jnp.resize(others, shape.evaluations)]
 
         def width(look, cloud, weights):
-            core = cloud[:, resample(look, weights, shape.evaluations)].T
+            # In the order of the quantity each of the resampled stands for an equal share of it.
+            order = jnp.argsort(draws.direction @ cloud)
+            core = cloud[:, order[resample(look, weights[order], shape.evaluations)]].T
             return _width(jax.vmap(read)(jnp.hstack([core, core @ draws.slope + residual])), interval)
 
-        def evidence(cloud, index):
+        def told(cloud, index):
             return log_likelihood(members.root[index], members.data[index], cloud)
 
+        evidence = Evidence(draws.present, lambda cloud: cloud, told)
         return grow(walk, draws.core[others].T, evidence, width, shape.grid, target)
 
     return jax.lax.map(replicate, jnp.arange(shape.replicates))

@@ -38,7 +38,7 @@ from physsynth.require.outcome import Aim, forecast, met, needs_pilot, planning_
 from physsynth.require.regime import Regime, placed
 from physsynth.require.requirement import LEVELS, Question, Requirement
 
-PER_OCTAVE = 2
+PER_OCTAVE = 4
 ASSUMPTIONS = (
     "the posterior in hand is right: its model describes the response, and its draws have converged",
     "new measurements scatter independently about the model's response as the noise says",
@@ -104,8 +104,8 @@ def precision(
     regime : Regime, optional
         Where the quantity lies beside what is measured. Outside, the verdict is EXTRAPOLATION, as no
         measurement at the candidates can show an error of the model there. Unless given it is assessed from
-        `direct`, or from the condition at which the model's own response is the quantity (`locate`); where
-        there is none the statement says that it was not assessed.
+        `direct`, or from the condition at which the model's own response is the quantity (`locate`). A
+        parameter has none and needs none; any other quantity without one is an EXTRAPOLATION too.
     direct : array (D, ...), optional
         Conditions in the quantity's own regime at which the response could be measured directly: the
         statement says how many such measurements would reveal an error of the model.

@@ -1,4 +1,9 @@
-"""The regime map: where the quantity lies, beside where there are data."""
+"""The regime map: where the quantity lies, beside where there are data.
+
+A forecast may be called one where the quantity lies within what is measured, or is a parameter of the model,
+which lies nowhere and means what the model means by it. Whatever else a quantity is, the model carries it
+from the data to where it lies: it counts as an extrapolation until somebody says where that is.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +24,11 @@ MOST_OUTSIDE = 0.5
 MARK = "regime:"
 NOT_ASSESSED = (
     f"{MARK} not assessed; whether the quantity lies within what is measured cannot be told from what was "
-    "handed in, and outside it the number would rest on the model alone"
+    "handed in, so it counts as outside until `regime` or `direct` says where it lies"
+)
+OF_THE_MODEL = (
+    "The quantity is a parameter of the model: it has no place among the conditions, and means what the "
+    "model means by it."
 )
 OUTSIDE = "the quantity lies where nothing was measured: there the number rests on the model alone"
 
@@ -78,10 +87,18 @@ class Regime:
     axes : tuple of Axis
     direct : Direct or None
         Which direct measurements would reveal an error of the model where nothing was measured.
+    note : str
+        What is to be said besides.
     """
 
     axes: tuple[Axis, ...]
     direct: Direct | None = None
+    note: str = ""
+
+    @classmethod
+    def of_a_parameter(cls) -> Regime:
+        """Return the regime of a parameter of the model."""
+        return cls((), note=OF_THE_MODEL)
 
     @classmethod
     def of(
@@ -147,27 +164,38 @@ class Regime:
 
     def sentences(self) -> list[str]:
         """Say of each axis whether the quantity lies inside."""
-        return [_sentence(axis) for axis in self.axes]
+        return [*(_sentence(axis) for axis in self.axes), *([self.note] if self.note else [])]
 
     def summary(self) -> dict[str, Any]:
         """Return a plain dict for JSON."""
         axes = [
             {**vars(axis), "measured": list(axis.measured), "asked": list(axis.asked)} for axis in self.axes
         ]
-        return {"axes": axes, "outside": self.outside, "reveal": self.reveal}
+        return {"axes": axes, "outside": self.outside, "reveal": self.reveal, "note": self.note}
 
 
 def placed(need: Requirement, regime: Regime | None) -> Requirement:
     """Return the answer with its regime: outside the measured range it is an extrapolation.
 
-    A regime that is not known is said not to be, among the assumptions and beside the verdict.
+    So it is where the regime is not known, and that is said among the assumptions and beside the verdict. An
+    answer that was placed before is placed anew.
     """
-    lines = tuple(line for line in need.assumptions if not line.startswith(MARK))
+    lines = tuple(line for line in need.assumptions if not line.startswith(MARK) and line != OUTSIDE)
+    need = replace(need, verdict=_unplaced(need), regime=regime, assumptions=lines)
     if regime is None:
-        return replace(need, assumptions=(*lines, NOT_ASSESSED))
-    if not regime.extrapolates or need.verdict not in ("FORECAST", "MET"):
-        return replace(need, regime=regime, assumptions=lines)
-    return replace(need, verdict="EXTRAPOLATION", regime=regime, assumptions=(OUTSIDE, *lines))
+        return _beyond(replace(need, assumptions=(*lines, NOT_ASSESSED)))
+    return _beyond(replace(need, assumptions=(OUTSIDE, *lines))) if regime.extrapolates else need
+
+
+def _unplaced(need):
+    """Return the verdict that there would be inside the measured range."""
+    if need.verdict != "EXTRAPOLATION":
+        return need.verdict
+    return "MET" if need.number == 0 else "FORECAST"
+
+
+def _beyond(need):
+    return replace(need, verdict="EXTRAPOLATION") if need.verdict in ("FORECAST", "MET") else need
 
 
 def _axis(name, measured, values, units, weight):

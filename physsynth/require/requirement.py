@@ -24,7 +24,8 @@ VERDICTS = MappingProxyType(
         "MET": "the data in hand already support the claim",
         "NEEDS_PILOT": "too little is known to forecast anything; collect a pilot first",
         "FLOOR": "no amount of this kind of data reaches the target",
-        "EXTRAPOLATION": "the quantity lies outside the measured regime; the number rests on the model there",
+        "EXTRAPOLATION": "the quantity lies outside the measured regime, or cannot be told to lie inside; "
+        "there the number rests on the model alone",
         "CREDIT_REFUSED": "simulation earns no credit here; the number without it stands",
     }
 )

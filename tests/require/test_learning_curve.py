@@ -49,6 +49,38 @@ def test_independent_scores_are_covered(floor, exponent, scatter):
     assert inside / 60 >= 0.9 - 3 * math.sqrt(0.09 / 60)
 
 
+def exponential(n):
+    return 0.2 + np.exp(-((n / 40) ** 0.8))
+
+
+def steepening(n):
+    """A power law whose exponent goes from 0.2 to 0.6 about 60; none of the laws tried."""
+    return 3 / (n**0.2 * (1 + (n / 60) ** 2) ** 0.2)
+
+
+@pytest.mark.parametrize("law", [exponential, steepening])
+@pytest.mark.parametrize("scatter", [0.001, 0.01, 0.04])
+def test_a_bent_curve_is_not_forecast_three_times_as_far(law, scatter):
+    """At 345 of 120 seen: nobody can tell there how the bending goes on."""
+    rng = np.random.default_rng(2)
+    for _ in range(5):
+        scores = law(SIZES) * (1 + scatter * rng.normal(size=(10, len(SIZES))))
+        need = learning_curve(SIZES, scores, law(TRUTH))
+        assert need.verdict in ("EXTRAPOLATION", "FLOOR")
+        assert any("over the largest size" in check.name for check in need.failed) or need.verdict == "FLOOR"
+
+
+def test_a_straight_curve_is_forecast_and_a_near_target_too():
+    """A power law reaches three octaves beyond the three seen, a bent curve half an octave."""
+    rng = np.random.default_rng(4)
+    scores = power_law(rng, 0.0, 0.5, 0.01)
+    assert learning_curve(SIZES, scores, 3 * TRUTH**-0.5).verdict == "FORECAST"
+    assert learning_curve(SIZES, scores, 3 * 4000**-0.5).verdict == "EXTRAPOLATION"
+    bent = power_law(rng, 0.1, 0.8, 0.01)
+    assert learning_curve(SIZES, bent, 0.1 + 3 * 140**-0.8).verdict == "FORECAST"
+    assert learning_curve(SIZES, bent, 0.1 + 3 * TRUTH**-0.8).verdict == "EXTRAPOLATION"
+
+
 def test_an_asymptote_above_the_target_is_a_floor():
     sizes = np.array([20, 40, 80, 160, 320, 640])
     scores = power_law(np.random.default_rng(0), 0.5, 1.0, 0.005, sizes)
@@ -79,12 +111,15 @@ def test_accuracy_rises_to_one():
 
 
 def test_synthetic_data_stand_beside_the_number_without():
-    """Scores with synthetic data as if there were 60 more real ones: about 60 fewer are needed."""
+    """Scores with synthetic data as if there were 60 more real ones: about 60 fewer are needed.
+
+    The curve with them is bent, and 285 is 2.4 times the largest size.
+    """
     rng, target = np.random.default_rng(5), 3 * TRUTH**-0.5
     real = power_law(rng, 0.0, 0.5, 0.01)
     augmented = 3 * (SIZES + 60.0) ** -0.5 * (1 + 0.01 * rng.normal(size=(10, 4)))
     need = learning_curve(SIZES, real, target, augmented=augmented)
-    assert need.verdict == "FORECAST"
+    assert need.verdict == "EXTRAPOLATION"
     assert 0 < (need.number or 0) < (need.credit.number_without or 0)
     useless = learning_curve(SIZES, augmented, target, augmented=real)
     assert useless.verdict == "CREDIT_REFUSED"

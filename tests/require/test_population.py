@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from physsynth.core.errors import ParameterError
-from physsynth.require import population
+from physsynth.require import Regime, population
 
 S, SD, MAX_N = 4000, 0.3, 256
 Z90 = 1.6448536269514722
@@ -104,6 +104,13 @@ def test_what_members_do_not_inform_is_a_floor():
     assert need.probability_never == 1
     assert need.floor == pytest.approx(floor, rel=0.04)
     assert "FLOOR" in need.statement()["verdict"]
+
+
+def test_a_quantity_beside_the_means_is_an_extrapolation_until_it_is_placed():
+    asked = (posterior(0.2), exact, mean_and_other, factor_at(0, 0.2) * 1.2, jax.random.key(2))
+    assert population(*asked).verdict == "EXTRAPOLATION"
+    inside = Regime.of({"dose": [1.0, 3.0]}, {"dose": [2.0]})
+    assert population(*asked, regime=inside).verdict == "MET"
 
 
 def test_met_already():

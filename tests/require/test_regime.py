@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from physsynth.require import InHand, precision
+from physsynth.require import InHand, Regime, placed, precision
 
 KEY = jax.random.key(0)
 
@@ -49,15 +49,23 @@ def test_a_response_is_placed_where_it_is_one(place, verdict):
     assert ("direct measurements" in need.statement()["reveal"]) == (verdict == "EXTRAPOLATION")
 
 
-@pytest.mark.parametrize(
-    ("quantity", "target"), [(slope, 0.25), (contrast, 100.0)], ids=["parameter", "no response"]
-)
-def test_what_cannot_be_placed_is_said_not_to_be(quantity, target):
-    need = ask(quantity, target)
-    assert need.regime is None
+def test_a_parameter_is_a_forecast_and_needs_no_place():
+    need = ask(slope)
+    assert need.verdict == "FORECAST"
+    assert need.regime.axes == ()
+    assert "parameter of the model" in need.statement()["regime"][0]
+
+
+@pytest.mark.parametrize("target", [0.5, 100.0], ids=["unmet", "met"])
+def test_what_cannot_be_placed_counts_as_outside_until_it_is(target):
+    need = ask(contrast, target)
+    assert (need.verdict, need.regime) == ("EXTRAPOLATION", None)
     statement = need.statement()
     assert "not assessed" in statement["verdict"]
     assert any("not assessed" in line for line in statement["assumptions"])
+    inside = placed(need, Regime.of({"x": [-1.0, 1.0]}, {"x": [0.5]}))
+    assert inside.verdict == ("MET" if target == 100.0 else "FORECAST")
+    assert placed(inside, None).summary() == need.summary()
 
 
 def test_measurements_in_hand_widen_what_is_measured():
