@@ -30,9 +30,8 @@ from physsynth.rare.mixture import Mixture
 from physsynth.rare.outcome import Estimate
 from physsynth.rare.subset import Subset, SubsetRun, pooled, stuck
 
-CORRELATED = 10.0
+CORRELATED = (10.0, 30.0, 100.0, 300.0)
 ITERATIONS = 200
-FIRST = 0.5
 
 
 @dataclass(frozen=True)
@@ -53,14 +52,13 @@ class Bridge:
     def run(
         self,
         mixture: Mixture,
-        variance: float,
+        drawn: Draws,
         evaluator: Evaluator,
         rng: np.random.Generator,
         target_cov: float,
     ) -> Estimate:
-        """Estimate within the evaluator's budget; `variance` is the mixture's squared cov of one draw."""
-        n = int(min(FIRST * max(variance, 0.05) / target_cov**2, evaluator.remaining / 3))
-        drawn, runs, dearest = Draws.of(mixture, evaluator, rng, n), [], 0
+        """Estimate within the evaluator's budget, from draws of the mixture and as many more as it takes."""
+        n, runs, dearest = len(drawn.g), [], 0
         while (joined := self._joined(drawn, mixture, runs)) is None or joined.spread.cov > target_cov:
             more = n // 2 if joined is not None and joined.draws_are_fewer else 0
             if evaluator.remaining < (more or 1.1 * dearest):
@@ -82,27 +80,36 @@ class Bridge:
 
 @dataclass(frozen=True)
 class _Joined:
-    """The draws, the complete runs, q / phi at the failing points of each, and the probability p."""
+    """The draws, the complete runs, q / phi at the failing points of each, and the probability p.
+
+    `correlated` points of the runs count as one: the fewer they count, the more is left to the draws.
+    """
 
     drawn: Draws
     runs: tuple[SubsetRun, ...]
     of_draws: Float[np.ndarray, " n"]
     of_runs: tuple[np.ndarray, ...]
     probability: float
+    correlated: float
 
     @classmethod
     def of(cls, drawn: Draws, mixture: Mixture, runs: Sequence[SubsetRun]) -> _Joined | None:
-        """Return both together; None unless each of two runs at least, and the draws, met failures."""
+        """Return both together, weighed as they are most precise.
+
+        None unless each of two runs at least, and the draws, met failures.
+        """
         good = tuple(run for run in runs if run.complete and len(run.u))
         fails = drawn.g <= 0
         if len(good) < 2 or not fails.any():
             return None
         of_runs = tuple(np.exp(mixture.log_ratio(run.u)) for run in good)
         ratio = np.exp(drawn.log_ratio)
-        start = float(np.mean([run.probability for run in good]))
-        return cls(
-            drawn, good, ratio, of_runs, _solved(ratio[fails], len(ratio), np.concatenate(of_runs), start)
-        )
+        points, p = np.concatenate(of_runs), float(np.mean([run.probability for run in good]))
+        ways = []
+        for correlated in CORRELATED:
+            p = _solved(ratio[fails], len(ratio), points, correlated, p)
+            ways.append(cls(drawn, good, ratio, of_runs, p, correlated))
+        return min(ways, key=lambda way: way.spread.cov)
 
     def h(self, ratio: np.ndarray) -> np.ndarray:
         """Return h where q / phi has the values given."""
@@ -111,7 +118,7 @@ class _Joined:
     @property
     def m(self) -> float:
         """Points of the runs, counted less as they are correlated."""
-        return sum(len(ratio) for ratio in self.of_runs) / CORRELATED
+        return sum(len(ratio) for ratio in self.of_runs) / self.correlated
 
     @property
     def of_drawing(self) -> Weighted:
@@ -121,7 +128,7 @@ class _Joined:
     @property
     def between_runs(self) -> float:
         """Squared coefficient of variation of B, from the runs' own values of it."""
-        size = np.array([len(ratio) for ratio in self.of_runs]) / self.m / CORRELATED
+        size = np.array([len(ratio) for ratio in self.of_runs]) / self.m / self.correlated
         b = np.array([np.mean(ratio * self.h(ratio)) for ratio in self.of_runs])
         return float(np.sum((size * (b / (size @ b) - 1.0)) ** 2) * len(b) / (len(b) - 1))
 
@@ -147,7 +154,7 @@ class _Joined:
         return Estimate(
             u=np.concatenate([self.drawn.u[fails], *(run.u for run in self.runs)]),
             g=np.concatenate([self.drawn.g[fails], *(run.g for run in self.runs)]),
-            weight=np.concatenate([self.h(self.of_draws[fails]), self.h(of_runs) / CORRELATED]),
+            weight=np.concatenate([self.h(self.of_draws[fails]), self.h(of_runs) / self.correlated]),
             draws=len(self.of_draws) + sum(run.draws for run in self.runs),
             spread=spread,
             converged=not warnings,
@@ -157,9 +164,9 @@ class _Joined:
         )
 
 
-def _solved(of_draws: np.ndarray, n: int, of_runs: np.ndarray, start: float) -> float:
-    """Return the fixed point p = sum h, the points of the runs counted 1 / CORRELATED each."""
-    p, m = start, len(of_runs) / CORRELATED
+def _solved(of_draws: np.ndarray, n: int, of_runs: np.ndarray, correlated: float, start: float) -> float:
+    """Return the fixed point p = sum h, the points of the runs counted 1 / correlated each."""
+    p, m = start, len(of_runs) / correlated
     for _ in range(ITERATIONS):
-        p = np.sum(1 / (n * of_draws + m / p)) + np.sum(1 / (n * of_runs + m / p)) / CORRELATED
+        p = np.sum(1 / (n * of_draws + m / p)) + np.sum(1 / (n * of_runs + m / p)) / correlated
     return float(p)

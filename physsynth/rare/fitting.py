@@ -14,10 +14,12 @@ from physsynth.rare.planes import Planes, diverse
 from physsynth.rare.scout import LOW_DIMENSION, informed_subspace
 
 DEFENCE = 0.16
+FAR = 0.04
 TAILS = 0.08
 SLACK = 0.1
 REACH = 1.0
 BULGE = 0.6
+GAPS = ((0.1, 0.04), (0.3, 0.05), (0.5, 0.08), (0.8, 0.12), (1.2, 0.12))
 INFLATION = 1.15
 MANY = 8
 ENOUGH = 20
@@ -45,7 +47,8 @@ def fit_mixture(planes: Planes, u: Float[np.ndarray, "n d"], weight: Float[np.nd
         parts = [(COMMON, *part) for part in _all_half_spaces(planes, share)]
         parts += [(k, normal, 0.0) for k in range(len(members)) for normal in _along(planes, k, members[k])]
         parts += [(COMMON, normal, 0.0) for normal in _in_subspace(u, weight)]
-    parts += [(COMMON, sphere, DEFENCE / 2) for sphere in _spheres(planes, u)]
+    outside = DEFENCE if u.shape[1] <= LOW_DIMENSION else FAR
+    parts += [(COMMON, sphere, outside / 2) for sphere in _spheres(planes, u)]
     owner, components, floor = zip(*parts, strict=True)
     return _levelled(fitted(components, np.array(floor), u, weight), np.array(owner), share)
 
@@ -140,8 +143,7 @@ def _all_half_spaces(planes, share):
         return []
     near = np.exp(log_ndtr(-planes.bound) - log_ndtr(-planes.bound).max())
     share = 0.7 * near / near.sum() + 0.3 * (share if share.sum() > 0 else near / near.sum())
-    before = ((SLACK, DEFENCE / 2), (BULGE, DEFENCE / 2), (2 * BULGE, 0.0))
-    return [(HalfSpaces(planes.direction, planes.bound - gap, share), floor) for gap, floor in before]
+    return [(HalfSpaces(planes.direction, planes.bound - gap, share), floor) for gap, floor in GAPS]
 
 
 def _normals(planes, k, members, share):

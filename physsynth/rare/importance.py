@@ -37,6 +37,7 @@ LEAST_ROUNDS = 3
 LOOK = 5000
 MANY = 8
 RAYS = 8
+OWN = 0.25
 
 
 @dataclass(frozen=True)
@@ -103,19 +104,28 @@ class Importance:
     def finish(
         self, plan: Plan, evaluator: Evaluator, rng: np.random.Generator, target_cov: float
     ) -> Estimate:
-        """Draw the last sample from the plan's mixture."""
+        """Draw the last sample from the plan's mixture, until it is precise enough."""
         if plan.mixture is None:
             return _nothing(evaluator)
+        return plan.estimate(self.sample(plan, evaluator, rng, target_cov), target_cov)
+
+    def sample(
+        self,
+        plan: Plan,
+        evaluator: Evaluator,
+        rng: np.random.Generator,
+        target_cov: float,
+        most: float = np.inf,
+    ) -> Draws:
+        """Return fresh draws of the plan's mixture; too few where more than `most` are still missing."""
+        assert plan.mixture is not None
         wanted = plan.wanted(target_cov)
         n = max(wanted, self.least, min(evaluator.cost, self.generosity * wanted))
         n = int(min(n, evaluator.remaining))
         drawn = Draws.of(plan.mixture, evaluator, rng, n)
-        while missing := min(_missing(drawn, plan.fitted_variance, target_cov), evaluator.remaining):
+        while 0 < (missing := plan.missing(drawn, target_cov, evaluator.remaining)) <= most:
             drawn = drawn.joined(Draws.of(plan.mixture, evaluator, rng, missing))
-        u, g, spread = drawn.u, drawn.g, drawn.spread.at_least(plan.fitted_variance)
-        weight = np.exp(-drawn.log_ratio) / max(len(g), 1)
-        warnings = plan.doubts(len(g), target_cov)
-        return weighted_estimate(u, g, weight, spread, target_cov, warnings, plan.planes.points)
+        return drawn
 
 
 @dataclass(frozen=True)
@@ -233,8 +243,12 @@ class Plan:
         return float(np.mean(cover[: max(1, int(0.99 * len(cover)))])) - 1.0 if len(cover) else 0.0
 
     def refitted(self) -> Plan:
-        """Return the plan with its mixture fitted to its own failing points and, while few, the scout's."""
-        n, trust = len(self.found.population), min(1.0, self.effective / 100)
+        """Return the plan with its mixture fitted to its own failing points and, while few, the scout's.
+
+        Above 20 dimensions these always count: own points tell little of where the mixture hardly draws.
+        """
+        n, most = len(self.found.population), 1.0 if self.u.shape[1] <= LOW_DIMENSION else OWN
+        trust = min(most, self.effective / 100)
         if not n or trust == 1.0:
             return replace(self, mixture=fit_mixture(self.planes, self.u, self.weight))
         own = self.weight / max(self.probability, 1e-300) * trust
@@ -262,6 +276,21 @@ class Plan:
             return np.zeros(len(u))
         return np.exp(-self.mixture.log_ratio(u)) / self.probability
 
+    def missing(self, drawn: Draws, target_cov: float, remaining: int) -> int:
+        """Return the draws still wanted, at most twice as many again."""
+        n, cov = len(drawn.g), drawn.spread.at_least(self.fitted_variance).cov
+        if cov <= target_cov:
+            return 0
+        more = min(2 * n, max(100, 1.1 * n * (cov / target_cov) ** 2 - n)) if np.isfinite(cov) else n
+        return int(min(more, remaining))
+
+    def estimate(self, drawn: Draws, target_cov: float) -> Estimate:
+        """Return what draws of the mixture say."""
+        spread, n = drawn.spread.at_least(self.fitted_variance), len(drawn.g)
+        weight = np.exp(-drawn.log_ratio) / max(n, 1)
+        warnings = self.doubts(n, target_cov)
+        return weighted_estimate(drawn.u, drawn.g, weight, spread, target_cov, warnings, self.planes.points)
+
     def doubts(self, n: int, target_cov: float) -> list[str]:
         """Return what speaks against an estimate from `n` draws: failing points hardly ever hit."""
         if self.foreseen / max(n, 1) > (2 * target_cov) ** 2:
@@ -278,14 +307,6 @@ class Plan:
         cover = self.cover(seen) / (1.0 + max(self.fitted_variance, 0.0))
         heavy = np.argsort(-cover, kind="stable")
         return diverse(seen[heavy[cover[heavy] > UNCOVERED][:200]], most)
-
-
-def _missing(drawn: Draws, variance: float, target_cov: float) -> int:
-    """Return the draws still wanted, at most twice as many again."""
-    n, cov = len(drawn.g), drawn.spread.at_least(variance).cov
-    if cov <= target_cov:
-        return 0
-    return int(min(2 * n, max(100, 1.1 * n * (cov / target_cov) ** 2 - n))) if np.isfinite(cov) else n
 
 
 def _balance(history, u):

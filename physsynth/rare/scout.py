@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from physsynth.rare.evaluator import GRADIENT_COST, Evaluator
+from physsynth.rare.images import with_images
 from physsynth.rare.planes import Planes, diverse, planes_along_rays, planes_from
 from physsynth.rare.subset import Subset
 
@@ -17,6 +18,7 @@ POPULATION = 500
 CORRELATED = 2.0
 BATCH, MOST_STARTS = 48, 384
 HARDLY, DEAR = 0.02, 5000
+ALIKE = 0.9
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,8 @@ def scout(evaluator: Evaluator, rng: np.random.Generator, size: int) -> Scouted:
     found = replace(Scouted.nothing(d), planes=planes)
     if d <= LOW_DIMENSION and len(planes.bound):
         return found
-    return explored(replace(found, planes=_from_ordinary(planes, evaluator, rng)), evaluator, rng)
+    planes = _from_ordinary(with_images(evaluator, planes), evaluator, rng)
+    return explored(replace(found, planes=with_images(evaluator, planes)), evaluator, rng)
 
 
 def spread_out(evaluator: Evaluator, rng: np.random.Generator, n: int):
@@ -95,16 +98,23 @@ def _by_rays(evaluator, u, g, planes):
 
 def explored(found: Scouted, evaluator: Evaluator, rng: np.random.Generator) -> Scouted:
     """Add the failing points of one subset run, and the planes that they lead to."""
-    size = POPULATION if evaluator.differentiable or evaluator.dimension <= LOW_DIMENSION else 2 * POPULATION
-    if evaluator.remaining < 2 * size:
+    shape = _look(evaluator)
+    if evaluator.remaining < 2 * shape.size:
         return found
-    run = Subset(size=size).once(evaluator, rng)
+    run = shape.once(evaluator, rng)
     if not run.complete or not len(run.u):
         return found
     fresh = run.u[rng.permutation(len(run.u))]
     population = np.concatenate([found.population, fresh])
     planes = _more_planes(found.planes, fresh, evaluator)
     return Scouted(planes, population, fresh, run.probability)
+
+
+def _look(evaluator):
+    """Return the subset run that looks around: with one more level where slopes spare a larger run."""
+    if evaluator.dimension <= LOW_DIMENSION:
+        return Subset(size=POPULATION)
+    return Subset(size=POPULATION, full=True) if evaluator.differentiable else Subset(size=2 * POPULATION)
 
 
 def _from_ordinary(planes, evaluator, rng):
@@ -121,18 +131,25 @@ def _from_ordinary(planes, evaluator, rng):
 
 
 def _more_planes(planes, fresh, evaluator):
-    """Planes by slopes from failing points that no plane accounts for."""
+    """Planes by slopes from failing points that no plane accounts for, those farthest before all first."""
     left, spent, cost = fresh, 0, evaluator.cost
     while len(left) and spent < MOST_STARTS:
-        size = starts(evaluator, BATCH if spent else BATCH // 6)
-        before, planes = planes.mass, planes.joined(planes_from(evaluator, left[:size]))
-        left, spent = left[size:], spent + size
+        tried = diverse(left, starts(evaluator, BATCH if spent else BATCH // 6), ALIKE)
+        before, planes = planes.mass, planes.joined(planes_from(evaluator, tried))
+        left, spent = _unlike(left, tried), spent + len(tried)
         if len(planes.bound):
-            left = left[planes.depth(left).max(axis=1) < 0.0]
-        hardly = spent > size and planes.mass <= (1 + HARDLY) * before
+            depth = planes.depth(left).max(axis=1, initial=-np.inf)
+            left = left[np.argsort(depth, kind="stable")][: int(np.sum(depth < 0))]
+        hardly = spent > len(tried) and planes.mass <= (1 + HARDLY) * before
         if hardly or evaluator.cost - cost > (DEAR if len(planes.bound) else 2 * DEAR):
             break
     return planes
+
+
+def _unlike(u, others):
+    """Return the points whose directions differ from all of some others."""
+    cosine = u @ others.T / np.outer(np.linalg.norm(u, axis=1), np.linalg.norm(others, axis=1))
+    return u[cosine.max(axis=1, initial=-1.0) <= ALIKE]
 
 
 def starts(evaluator: Evaluator, size: int) -> int:

@@ -10,6 +10,7 @@ from scipy import stats
 import physsynth as ps
 from physsynth.rare.bridge import Bridge
 from physsynth.rare.components import half_space
+from physsynth.rare.draws import Draws
 from physsynth.rare.evaluator import Evaluator
 from physsynth.rare.mixture import Mixture
 
@@ -29,7 +30,8 @@ def two_sided(p):
 
 def bridged(g, seed):
     evaluator = Evaluator(g, SPACE, 100_000, differentiable=False)
-    return Bridge().run(ONE_SIDE, 0.4, evaluator, np.random.default_rng(seed), 0.08)
+    rng = np.random.default_rng(seed)
+    return Bridge().run(ONE_SIDE, Draws.of(ONE_SIDE, evaluator, rng, 31), evaluator, rng, 0.08)
 
 
 @pytest.mark.parametrize(("g", "sides"), [(one_sided, 1), (two_sided, 2)], ids=["all", "half"])
