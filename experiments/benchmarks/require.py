@@ -393,6 +393,22 @@ def outside(replications: int, quadratic: float = 0.15, noise: float = duffing.N
     }
 
 
+def others(replications: int) -> dict:
+    """Ask, with the term missing, for a parameter, and for a force that is no response of the model."""
+    verdicts = {}
+    for seed in range(FIRST, FIRST + replications):
+        rng = np.random.default_rng(seed)
+        truth = duffing.Truth.drawn(rng, 0.15)
+        posterior = duffing.Posterior.of(truth.measured(duffing.PILOT, rng), duffing.PILOT, rng)
+        draws = posterior.draws(rng)
+        for name, quantity in (("stiffness", duffing.stiffness), ("largest force", duffing.largest_force)):
+            target = 0.6 * float(np.std(jax.vmap(quantity)(draws)))
+            asked = (draws, duffing.observe, quantity, duffing.NOISE, duffing.CANDIDATES, target)
+            need = precision(*asked, jax.random.key(seed), max_n=duffing.MAX_N, replicates=20)
+            verdicts[f"{name}: {need.verdict}"] = verdicts.get(f"{name}: {need.verdict}", 0) + 1
+    return {"verdicts": verdicts, "replications": replications}
+
+
 def sensitivity(replications: int) -> dict:
     """The same with damping and noise changed by 30 % either way."""
     changed = [(0.15 * a, duffing.NOISE * b) for a, b in ((0.7, 1), (1.3, 1), (1, 0.7), (1, 1.3))]
@@ -431,6 +447,8 @@ STUDIES = {
     "oscillator, missing term, changed": sensitivity,
     "oscillator, inside": within,
     "theophylline, refits against NUTS": lambda replications: theophylline.against_nuts(),
+    "theophylline, real data against NUTS": lambda replications: theophylline.on_real_data(),
+    "oscillator, missing term, other quantities": others,
 }
 
 

@@ -66,6 +66,17 @@ def peak(impulse, theta, quadratic=0.0):
 PEAKS = {impulse: partial(peak, impulse) for impulse in (1.0, 2.5)}
 
 
+def stiffness(theta):
+    """Return a parameter of the model."""
+    return theta["stiffness"]
+
+
+def largest_force(theta):
+    """Return the spring's force at the largest displacement after an impulse that was never given."""
+    x = peak(2.5, theta)
+    return theta["stiffness"] * x + theta["cubic"] * x**3
+
+
 def named(log_parameters):
     """Return parameters by name from their logs (..., 3)."""
     return {name: jnp.exp(log_parameters[..., i]) for i, name in enumerate(NAMES)}

@@ -342,15 +342,31 @@ def replication(seed: int, prior: Callable, factor: float, futures: int = 100) -
 
 
 def by_nuts(trial: Trial, more: int, key: jax.Array) -> tuple[np.ndarray, float]:
-    """Return the interval's log ends by NUTS on the study's own model, noise unknown, and the worst R-hat."""
+    """Return the interval's log ends by NUTS for a trial, noise unknown, and the worst R-hat."""
     n = PILOT + more
     laid_out = replace(design().at(trial.groups[:n]), observed=jnp.asarray(trial.measured[:n]))
-    seen = replace(model(), experiment=replace(model().experiment, design=laid_out))
+    return sampled(replace(model(), experiment=replace(model().experiment, design=laid_out)), key)
+
+
+def sampled(seen: calibrate.SimulatorModel, key: jax.Array) -> tuple[np.ndarray, float]:
+    """Return the interval's log ends by NUTS on a model, and the worst R-hat."""
     posterior = calibrate.fit(seen, key, draws=1000, warmup=600, chains=2)
     shared = {name: posterior.draws[name] for name in seen.shared}
     location, log_spread = seen.population({name: jnp.asarray(value) for name, value in shared.items()})
     worst = float(posterior.diagnostics["r_hat"].sel(quantity=list(seen.shared)).max())
     return interval(jnp.hstack([location, log_spread]).T, np.full(len(location), 1 / len(location))), worst
+
+
+def on_real_data() -> dict:
+    """Hold the fit of the twelve real subjects, its quantity too, against NUTS on the study's model."""
+    root, data = summaries(design().observed, jnp.arange(PILOT))
+    ends = np.exp(interval(*fit(root, data, PILOT)))
+    by_sampling, worst = sampled(model(), jax.random.key(7))
+    return {
+        "interval": ends.tolist(),
+        "interval by NUTS": np.exp(by_sampling).tolist(),
+        "R-hat": worst,
+    }
 
 
 def against_nuts(pilots: int = 1, larger: int = 0, more: int = 48) -> dict:

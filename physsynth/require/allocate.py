@@ -6,7 +6,7 @@ at condition c (at each of some posterior draws m), n_c measurements leave about
     v_m = b' (1 + sum_c n_c W_mc)^-1 b,   W_mc = R' I_mc R,   b = R' g.
 
 Source: Chaloner and Verdinelli (1995), Stat. Sci. 10, 273, section 2.2 (c-optimality; averaged over a prior,
-section 4); Fedorov (1972), Theory of Optimal Experiments, ch. 3 (exchanges).
+section 4); Fedorov (1972), Theory of Optimal Experiments (exchanges).
 """
 
 from __future__ import annotations

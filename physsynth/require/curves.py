@@ -11,8 +11,8 @@ Akaike has it. So a family is not held back by the room that its numbers had bef
 likelihood drowns all that have a floor.
 
 Source: Viering and Loog (2023), IEEE Trans. Pattern Anal. Mach. Intell. 45, 7799 (laws in use and how they
-extrapolate); Dawid (1984), J. R. Stat. Soc. A 147, 278 (models weighed by what they predicted); Akaike
-(1974), IEEE Trans. Autom. Control 19, 716 (the price of a number).
+extrapolate); Dawid (1984), J. R. Stat. Soc. A (models weighed by what they predicted); Akaike
+(1974), IEEE Trans. Autom. Control (the price of a number).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -311,6 +311,13 @@ class _Grid(NamedTuple):
     misfit: float
 
 
+@cache
+def _cube(d: int) -> np.ndarray:
+    """Return the midpoints (cell, d) of the cells of [-1, 1]^d."""
+    places = -1 + 2 * (np.arange(_NODES[d]) + 0.5) / _NODES[d]
+    return np.stack([axis.ravel() for axis in np.meshgrid(*[places] * d, indexing="ij")], axis=1)
+
+
 class _Box(NamedTuple):
     """A parallelepiped, centre + root [-1, 1]^p, and the midpoints of its cells."""
 
@@ -329,11 +336,7 @@ class _Box(NamedTuple):
 
     def points(self) -> np.ndarray:
         """Return the midpoints (cell, p)."""
-        places = -1 + self.step * (np.arange(_NODES[len(self.centre)]) + 0.5)
-        unit = np.stack(
-            [axis.ravel() for axis in np.meshgrid(*[places] * len(self.centre), indexing="ij")], axis=1
-        )
-        return self.centre + unit @ self.root.T
+        return self.centre + _cube(len(self.centre)) @ self.root.T
 
     def about(self, points, log_weight) -> _Box:
         """Return a box of four standard deviations along the principal axes of its weighted points."""

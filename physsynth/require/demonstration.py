@@ -101,7 +101,7 @@ def demonstration(
     >>> need.verdict, need.bound < need.credit.bound_without
     ('MET', True)
 
-    Source: Clopper and Pearson (1934), Biometrika 26; Garwood (1936), Biometrika 28; Kalra and
+    Source: Clopper and Pearson (1934), Biometrika 26, 404; Garwood (1936), Biometrika 28; Kalra and
     Paddock (2016), Driving to Safety, RAND RR-1478, table 1.
     """
     kind, held = exposure_kind(model, unit), _belief(belief)

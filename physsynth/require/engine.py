@@ -13,7 +13,7 @@ At each size of a geometric grid the width of the quantity is measured; the repl
 first size that meets the target.
 
 Source: Chopin (2002), Biometrika 89, 539 (taking in observations one by one); Cappe, Guillin, Marin and
-Robert (2004), J. Comput. Graph. Stat. 13, 907 (importance samples that adapt); Kitagawa (1996),
+Robert (2004), J. Comput. Graph. Stat. (population Monte Carlo: samples that adapt); Kitagawa (1996),
 J. Comput. Graph. Stat. 5 (systematic resampling).
 """
 

@@ -9,8 +9,8 @@ is an e-process: P(E >= 1 / (1 - C) at any look) <= 1 - C wherever the rate is r
 "rate <= r" is demonstrated at the first look with E >= 1 / (1 - C), and the bound at a look is the largest
 r that is not yet demonstrated.
 
-Source: Ville (1939); Robbins (1970), Ann. Math. Stat. 41, 1397 (mixtures); Ramdas, Gruenwald, Vovk and
-Shafer (2023), Stat. Sci. 38, 576 (e-processes).
+Source: Ville (1939), Etude critique de la notion de collectif; Robbins (1970), Ann. Math. Stat. 41, 1397
+(mixtures); Ramdas, Gruenwald, Vovk and Shafer (2023), Stat. Sci. 38, 576 (e-processes).
 """
 
 from __future__ import annotations

@@ -8,8 +8,8 @@ m_j a quadratic (linear where draws are few), s_j linear, both by least squares;
 density that a normal kernel gives it. So a location whose spread depends on another component, as that of a
 mean with an unknown sd, is no less well described than a normal one.
 
-Source: Rosenblatt (1952), Ann. Math. Stat. 23, 470 (the triangular transformation); Silverman (1986), Density
-Estimation for Statistics and Data Analysis (kernel and bandwidth).
+Source: Rosenblatt (1952), Remarks on a multivariate transformation, Ann. Math. Stat.; Silverman (1986),
+Density Estimation for Statistics and Data Analysis (kernel and bandwidth).
 """
 
 from __future__ import annotations

@@ -9,8 +9,8 @@ on theta, its variance after n members is about
 
     v(n) = g' (C^-1 + n E[I])^-1 g.
 
-Source: Magnus and Neudecker (2019), Matrix Differential Calculus, 3rd ed., ch. 15 (information of a
-normal about its mean and covariance); Mentre, Mallet and Baccar (1997), Biometrika 84, 429.
+Source: Magnus and Neudecker (2019), Matrix Differential Calculus, 3rd ed. (information of a normal about
+its mean and covariance); Mentre, Mallet and Baccar (1997), Biometrika 84, 429.
 """
 
 from __future__ import annotations

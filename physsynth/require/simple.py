@@ -6,7 +6,7 @@
 
 The priors are the right Haar prior 1 / sd, whose intervals have their nominal coverage, and Jeffreys'.
 
-Source: Gelman et al. (2013), Bayesian Data Analysis, 3rd ed., sections 2.4, 3.2 and 14.2.
+Source: Gelman et al. (2013), Bayesian Data Analysis, 3rd ed. (conjugate posteriors).
 """
 
 from __future__ import annotations

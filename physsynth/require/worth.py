@@ -5,8 +5,8 @@ b^2 + s_z^2 / m, with b the bias of whatever made them. The two are equal at
 
     n_eq = s^2 / (b^2 + s_z^2 / m)  ->  s^2 / b^2  as m grows.
 
-Source: Efron and Tibshirani (1993), An Introduction to the Bootstrap, ch. 11 (s^2 by the jackknife); Hannig
-(2009), Stat. Sinica 19, 491 (generalised fiducial intervals).
+Source: Efron and Tibshirani (1993), An Introduction to the Bootstrap (s^2 by the jackknife); Hannig (2009),
+Stat. Sinica 19, 491 (generalised fiducial intervals).
 """
 
 from __future__ import annotations
