@@ -7,11 +7,13 @@ Each line names the file under results/ that it comes from.
 
 import json
 import re
+import tomllib
 from math import exp, log
 from pathlib import Path
 
 RESULTS = Path(__file__).parent / "results"
 README = Path(__file__).parent.parent.parent / "README.md"
+ABLATIONS = Path(__file__).parent.parent / "ablations"
 PEERS = {
     "subset": "subset simulation",
     "nais": "NAIS",
@@ -82,6 +84,50 @@ def networks(file: str) -> list[str]:
     return rows
 
 
+def ablations(file: str) -> list[str]:
+    """Return a row for each configuration of experiments/ablations, the first seed."""
+    content, rows = json.loads((RESULTS / file).read_text()), []
+    for path in sorted(ABLATIONS.glob("*.toml"), key=lambda path: (path.stem != "baseline", path.stem)):
+        config = tomllib.loads(path.read_text())
+        for problem in config["problems"]:
+            run = content[f"{problem}: {config['name']} (cpu)"]["runs"][0]
+            what = f"{config['iterations']:,} iterations, {config['name']}"
+            title = f"network for {problem.capitalize()}, {what}"
+            rows.append(f"| {title}: error; CPU seconds | {run['error']:.1e}; {run['seconds']:.0f} |")
+    return rows
+
+
+def surrogate(file: str) -> list[str]:
+    """Return the row of Burgers' equation over a range of viscosities."""
+    found = json.loads((RESULTS / file).read_text())
+    cheaper = found["times cheaper than the solver"]
+    return [
+        "| one network for Burgers over all viscosities: worst error of 100; CPU seconds of training; "
+        "times cheaper than a solver as accurate, one value; whole field "
+        f"| {found['worst error']:.1e}; {found['training CPU seconds']:.0f}; "
+        f"{cheaper['one value']:,.0f}; {cheaper['field']:.1f} |"
+    ]
+
+
+def inverse(file: str) -> list[str]:
+    """Return a row for each inverse problem and network: coverage of each unknown, the error shared."""
+    rows = []
+    for name, case in json.loads((RESULTS / file).read_text()).items():
+        for kind, row in case["trained"].items():
+            title = f"{name} from {case['measurements']} noisy values, network trained {kind}"
+            shown = [
+                f"{coverage(row[way]['lattice'])} {words}"
+                for way, words in (("error shared", "with its error"), ("no error", "without"))
+            ]
+            rows.append(f"| {title}: coverage of 90 % intervals | {'; '.join(shown)} |")
+    return rows
+
+
+def coverage(found: dict) -> str:
+    """Return the coverage of each unknown."""
+    return ", ".join(f"{unknown['coverage']:.1%}" for unknown in found.values())
+
+
 def table() -> str:
     """Return the whole table."""
     rows = ["| measured | |", "| --- | --- |"]
@@ -91,6 +137,9 @@ def table() -> str:
     rows += rare("rare_black_box.json", "d > 20", "without gradients, 100 to 1,000 dimensions")
     rows += random_states("rare_random.json", "limit states drawn at random, 2 to 200 dimensions")
     rows += networks("pinn.json")
+    rows += ablations("pinn.json")
+    rows += surrogate("pinn_surrogate.json")
+    rows += inverse("pinn_inverse.json")
     return "\n".join(rows)
 
 
