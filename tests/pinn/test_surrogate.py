@@ -59,6 +59,19 @@ def test_a_problem_without_ranges_has_no_surrogate(key):
         pinn.surrogate(fixed, key)
 
 
+def test_symmetries_are_built_in_whatever_the_parameters(key):
+    nu = ps.Parameter(dist.Uniform(0.1, 1.0), "m^2/s", "viscosity")
+    problem = pinn.Problem(
+        {"t": (0.0, 1.0), "x": (-1.0, 1.0)},
+        lambda u, p: u.t + u * u.x - p["nu"] * u.xx,
+        [pinn.Initial(lambda p: -jnp.sin(jnp.pi * p["x"])), pinn.Dirichlet(0.0, {"x": (-1.0, 1.0)})],
+        parameters={"nu": nu},
+    )
+    rough = pinn.surrogate(problem, key, 200, network=pinn.MLP(4, 2), sampling=pinn.Sampling(points=100))
+    u = rough.only("u")({"nu": 0.3})["u"]
+    np.testing.assert_allclose(u, -u[:, ::-1], atol=1e-12)
+
+
 def _decay(p, *, times):
     """Exponential decay from a given start."""
     return {"left": p["start"] * jnp.exp(-p["k"] * times), "last": p["start"] * jnp.exp(-p["k"])}

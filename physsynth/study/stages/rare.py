@@ -154,7 +154,10 @@ class Sampler:
         write(self.job.folder / f"replicate-{i:03d}.nc", replicate)
 
     def _event(self, key) -> rare.Event:
-        """Sample; a second time, and longer, where reweighting loses too much of what was aimed at."""
+        """Sample; anew, and longer, where reweighting leaves a spread of half as much again as was aimed at.
+
+        The posterior draws weigh scenarios that are rare under the wide reference density.
+        """
         table = self.job.study.tables.rare
         target = table.target_cov * table.replicates**0.5
         first = self._estimate(key, target, table.max_calls)
