@@ -13,6 +13,7 @@ from physsynth.pinn.conditions import (
     Symmetry,
 )
 from physsynth.pinn.domain import Domain
+from physsynth.pinn.marching import March
 from physsynth.pinn.networks import MLP, Fourier, ModifiedMLP, Separable
 from physsynth.pinn.optimisers import Adam, Broyden, GaussNewton, Soap
 from physsynth.pinn.problem import Problem
@@ -35,6 +36,7 @@ __all__ = [
     "Inequality",
     "Initial",
     "Integral",
+    "March",
     "ModifiedMLP",
     "Neumann",
     "Periodic",

@@ -84,5 +84,6 @@ class Checkpoint:
             "network": as_data(trial.architecture),
             "stages": [repr(stage) for stage in self.training.stages],
             "sampling": repr(self.training.sampling),
+            "origin": None if self.training.origin is None else np.asarray(self.training.origin).tolist(),
             "key": np.asarray(jax.random.key_data(self.key)).tolist(),
         }

@@ -90,6 +90,39 @@ def estimate(
     return found if found.converged else replace(found, relative=_nothing_known(relative))
 
 
+def handed_on(parts: Sequence[tuple[float, ErrorEstimate]], orders: Mapping[str, int]) -> ErrorEstimate:
+    """Return the estimate for windows of time one after another, each begun where the last one ended.
+
+    With a constant residual r an error grows as r t, to sqrt(3) times its mean by the end of a window. A
+    first-order equation with |u| / |r| = C over a window of length h so amplifies by about sqrt(3) C / h what
+    it is handed, and at least hands it on.
+
+    Parameters
+    ----------
+    parts : sequence of (float, ErrorEstimate)
+        The length of each window, and the estimate for it as if its beginning were exact.
+    orders : mapping of str to int
+        Of each field's time derivative.
+    """
+    if len(parts) == 1:
+        return parts[0][1]
+    found = ErrorEstimate(
+        {name: _handed_on(parts, name, order) for name, order in orders.items()},
+        {name: max(part.stability[name] for _, part in parts) for name in orders},
+        float(np.sqrt(np.average([p.residual**2 for _, p in parts], weights=[h for h, _ in parts]))),
+    )
+    return found if found.converged else replace(found, relative=_nothing_known(found.relative))
+
+
+def _handed_on(parts, name, order):
+    arrived, at_ends = 0.0, []
+    for length, part in parts:
+        growth = max(1.0, np.sqrt(3.0) * part.stability[name] / length) if order == 1 else 1.0
+        arrived = growth * arrived + np.sqrt(3.0) * part.relative[name]
+        at_ends.append(arrived)
+    return float(np.sqrt(np.average(np.square(at_ends), weights=[length for length, _ in parts])))
+
+
 def _nothing_known(relative):
     return {name: max(error, 1.0) if np.isfinite(error) else np.inf for name, error in relative.items()}
 
@@ -130,8 +163,11 @@ def _measure(objective):
 
 
 def _spread(count):
-    """Return the places of at most `STATES` rounds, denser towards the last, which ends them."""
-    back = np.unique(np.round(np.geomspace(1, count, STATES)).astype(int))
+    """Return the places of `STATES` rounds, denser towards the last, which ends them.
+
+    With fewer rounds than that, some of them more than once: so nothing is compiled anew.
+    """
+    back = np.round(np.geomspace(1, count, STATES)).astype(int)
     return [count - int(steps) for steps in back[::-1]]
 
 

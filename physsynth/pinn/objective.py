@@ -73,6 +73,19 @@ class Objective:
         frames = jax.vmap(lambda points: self.trial.frame(points, term.indices))(blocks)
         return Batch(frames, weights, jnp.asarray(scale, float))
 
+    def picked(self, batch: Batch, chosen: jax.Array, scale: jax.Array, weights: jax.Array) -> Batch:
+        """Lay out some of the points of a batch, by their number, with the weight of each point of it."""
+        size = BLOCK if chosen.size % BLOCK == 0 else chosen.size
+        blocks = chosen.reshape(-1, size)
+        block, place = blocks // batch.weights.shape[1], blocks % batch.weights.shape[1]
+        axes = _point_axes(batch.frames)
+
+        def pick(array, axis):
+            # The blocks come first, the points after the derivatives.
+            return array[block, place] if axis == 0 else jnp.moveaxis(array[block, :, place], 2, 1)
+
+        return Batch(jax.tree.map(pick, batch.frames, axes), weights[blocks], jnp.asarray(scale, float))
+
     def residuals(self, weights: jax.Array, term: Term, frame: Frame) -> jax.Array:
         """Return the residual of a term at the points of a frame (equation, point)."""
         return term.residual(self.trial.fields(weights, frame), self.trial.values(frame))

@@ -12,8 +12,8 @@ from physsynth.pinn.training import State
 
 
 @contextmanager
-def observer(budget: Budget, visible: bool) -> Iterator[Callable[[State], None]]:
-    """Give a function that shows a state as a line with a bar; it does nothing unless `visible`."""
+def observer(budget: Budget, visible: bool) -> Iterator[Callable[[State, int], None]]:
+    """Give a function that shows a state, and the iterations before it, as a line with a bar if `visible`."""
     columns = (
         TextColumn("training"),
         BarColumn(),
@@ -22,6 +22,6 @@ def observer(budget: Budget, visible: bool) -> Iterator[Callable[[State], None]]
     )
     with Progress(*columns, disable=not visible, transient=True) as line:
         task = line.add_task("training", total=budget.iterations, loss=float("nan"))
-        yield lambda state: line.update(
-            task, completed=state.history["iterations"][-1], loss=state.history["loss"][-1]
+        yield lambda state, before: line.update(
+            task, completed=before + state.history["iterations"][-1], loss=state.history["loss"][-1]
         )

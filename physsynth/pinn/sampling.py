@@ -60,13 +60,13 @@ class Sampling:
             return objective.batch(term, term.draw(key, self.points), scale)
         candidates, choice = jax.random.split(key)
         pool = term.draw(candidates, self.pool * self.points)
-        size = residual_size(objective, term, weights, pool)
+        batch = objective.batch(term, pool, jnp.ones(()))
+        size = _residual_size(objective, term, weights, batch)
         importance = self._importance(objective.trial.problem, pool, size)
         size = size * jnp.sqrt(importance)
         share = size / jnp.mean(size) + self.uniform
         chosen = jax.random.choice(choice, size.size, (self.points,), replace=False, p=share / jnp.sum(share))
-        points = {name: value[chosen] for name, value in pool.items()}
-        return objective.batch(term, points, scale, importance[chosen])
+        return objective.picked(batch, chosen, scale, importance)
 
     def _importance(self, problem, points, size):
         """Return the weight of each point's squared residual, with mean 1 over the domain."""
@@ -80,9 +80,8 @@ class Sampling:
         return weight / jnp.mean(weight)
 
 
-def residual_size(objective: Objective, term: Term, weights: jax.Array, points) -> jax.Array:
-    """Return the Euclidean norm of a term's residual at points (point,), over its equations."""
-    batch = objective.batch(term, points, jnp.ones(()))
+def _residual_size(objective: Objective, term: Term, weights: jax.Array, batch: Batch) -> jax.Array:
+    """Return the Euclidean norm of a term's residual at each point (point,), over its equations."""
     size = jax.lax.map(
         lambda frame: jnp.linalg.norm(objective.residuals(weights, term, frame), axis=0), batch.frames
     )

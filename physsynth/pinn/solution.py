@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,13 +18,16 @@ from physsynth.core import files
 from physsynth.core.errors import DataError, ParameterError, unknown_name
 from physsynth.pinn import networks
 from physsynth.pinn.conditions import Symmetry
+from physsynth.pinn.domain import Interval
 from physsynth.pinn.estimate import ErrorEstimate
+from physsynth.pinn.evolution import time_of
 from physsynth.pinn.field import Field
 from physsynth.pinn.objective import Objective
 from physsynth.pinn.problem import Problem
 from physsynth.pinn.symmetry import in_words
 from physsynth.pinn.terms import EQUATION
 from physsynth.pinn.trial import Trial
+from physsynth.pinn.windows import window
 
 _QUERY_POINTS = 500
 
@@ -40,6 +44,8 @@ class Solution:
     history : dict of list
         One entry a round: iterations, loss, mean square of each term.
     estimate : ErrorEstimate
+    before : Solution or None
+        Of an earlier window of time; this one goes on from where it ends.
 
     Examples
     --------
@@ -54,6 +60,7 @@ class Solution:
     weights: jax.Array
     history: Mapping[str, list[float]]
     estimate: ErrorEstimate
+    before: Solution | None = None
 
     def __call__(self, **variables):
         """Return the field at coordinates (and parameters) of any shapes that broadcast; a dict of several.
@@ -68,13 +75,25 @@ class Solution:
 
     def evaluate(self, variables: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
         """Return each field at coordinates."""
+        found = self.continued(variables)
+        if self.before is None:
+            return found
+        earlier, old = self._earlier(variables), self.before.evaluate(variables)
+        return {name: jnp.where(earlier, old[name], value) for name, value in found.items()}
+
+    def continued(self, variables: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
+        """Return each field at coordinates by the last window's network, which knows of no other window."""
         points, shape = self._points(variables)
         return {name: value.reshape(shape) for name, value in self._values(self.weights, points).items()}
 
     def derivatives(self, variables: Mapping[str, jax.Array]) -> dict[str, Field]:
         """Return the fields with the derivatives that the equations use, at coordinates (point,)."""
         frame = self.trial.frame(self._points(variables)[0], self.problem.indices)
-        return self.trial.fields(self.weights, frame)
+        found = self.trial.fields(self.weights, frame)
+        if self.before is None:
+            return found
+        earlier, old = self._earlier(variables), self.before.derivatives(variables)
+        return {name: _either(earlier, old[name], field) for name, field in found.items()}
 
     def query_error(self, parameters: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
         """Return the estimated relative L2 error of each field at one value of the varied parameters."""
@@ -104,10 +123,33 @@ class Solution:
         """The fields as functions of the weights."""
         return self.objective.trial
 
-    @property
+    @cached_property
     def problem(self) -> Problem:
-        """The problem that it solves."""
-        return self.trial.problem
+        """The problem that it solves, up to its last window."""
+        first = self.windows[0].trial.problem
+        if self.before is None:
+            return first
+        return window(first, self.time, (first.domain.intervals[self.time][0], self.end))
+
+    @property
+    def windows(self) -> tuple[Solution, ...]:
+        """Itself and the solutions before it, in the order of time."""
+        return (*(self.before.windows if self.before else ()), self)
+
+    @property
+    def time(self) -> str:
+        """The coordinate along which an evolution problem is cut into windows."""
+        return _evolving(self.trial.problem)
+
+    @property
+    def interval(self) -> Interval:
+        """The window of time of this part."""
+        return self.trial.problem.domain.intervals[self.time]
+
+    @property
+    def end(self) -> float:
+        """The last time."""
+        return self.interval[1]
 
     @property
     def architecture(self) -> networks.Architecture:
@@ -133,7 +175,8 @@ class Solution:
                 if name not in ("iterations", "loss")
             },
             "symmetries": [in_words(symmetry, self.problem) for symmetry in self.symmetries],
-            "weights": int(self.weights.size),
+            "weights": sum(int(part.weights.size) for part in self.windows),
+            "windows": len(self.windows),
             **networks.as_data(self.architecture),
         }
 
@@ -170,31 +213,39 @@ class Solution:
         }
         symmetries = tuple(Symmetry(**symmetry) for symmetry in stored["symmetries"])
         problem = replace(problem, conditions=(*_without_symmetries(problem), *symmetries))
-        return cls(
-            Objective(Trial(problem, networks.from_data(stored["architecture"]))),
-            jnp.asarray(data["weights"].values),
-            history,
-            ErrorEstimate(**stored["estimate"]),
-        )
+        architecture = networks.from_data(stored["architecture"])
+        rest = (history, ErrorEstimate(**stored["estimate"]))
+        parts = [jnp.asarray(weights) for weights in data["weights"].values]
+        if not stored["windows"]:
+            return cls(Objective(Trial(problem, architecture)), parts[0], *rest)
+        found: Any = None
+        for interval, weights in zip(stored["windows"], parts, strict=True):
+            part = window(problem, _evolving(problem), tuple(interval), found)
+            found = cls(Objective(Trial(part, architecture)), weights, *rest, found)
+        return found
 
     def _dataset(self):
         stored = {
             "problem": signature(self.problem),
+            "windows": [part.interval for part in self.windows] if self.before else [],
             "symmetries": [asdict(symmetry) for symmetry in self.symmetries],
             "architecture": networks.as_data(self.architecture),
             "estimate": vars(self.estimate),
         }
         return xr.Dataset(
             {
-                "weights": ("weight", np.asarray(self.weights)),
+                "weights": (("window", "weight"), np.stack([part.weights for part in self.windows])),
                 "history": (("quantity", "round"), np.array(list(self.history.values()), float)),
             },
             {"quantity": list(self.history)},
             {"solution": json.dumps(stored, sort_keys=True)},
         )
 
+    def _earlier(self, variables):
+        return jnp.asarray(variables[self.time]) < self.interval[0]
+
     def _points(self, variables):
-        known = self.problem.variables
+        known = self.trial.problem.variables
         for name in variables:
             if name not in known:
                 raise unknown_name("coordinate", name, known, key=name)
@@ -224,6 +275,22 @@ def signature(problem: Problem) -> dict:
         "conditions": [type(condition).__name__ for condition in _without_symmetries(problem)],
         "equations": list(problem.equations) or [EQUATION],
     }
+
+
+def _evolving(problem) -> str:
+    time = time_of(problem)
+    if time is None:
+        raise ParameterError("a steady problem has no windows of time", wanted="an initial condition")
+    return time
+
+
+def _either(condition, first, second):
+    """Return the field that is the first where the condition holds, the second elsewhere."""
+
+    def read(index):
+        return jnp.where(condition, first._read(index), second._read(index))
+
+    return Field(second._name, second._coordinates, read)
 
 
 def _without_symmetries(problem):

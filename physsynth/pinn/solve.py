@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import jax
@@ -15,6 +15,8 @@ from physsynth.pinn.budget import Budget
 from physsynth.pinn.checkpoint import Checkpoint
 from physsynth.pinn.conditions import Symmetry
 from physsynth.pinn.estimate import estimate
+from physsynth.pinn.evolution import time_of
+from physsynth.pinn.marching import March, Recipe, Walk
 from physsynth.pinn.networks import MLP, Architecture
 from physsynth.pinn.objective import Objective
 from physsynth.pinn.optimisers import Adam, Broyden
@@ -28,6 +30,7 @@ from physsynth.pinn.trial import Trial
 
 _LARGEST_DENSE = 5000
 _POINTS = 4000
+_MARCH = March()
 
 
 def solve(
@@ -39,6 +42,7 @@ def solve(
     stages: Sequence[Stage] | None = None,
     sampling: Sampling | None = None,
     symmetries: Sequence[Symmetry] | None = None,
+    march: March | None = _MARCH,
     checkpoint: Path | str | None = None,
     progress: bool = False,
     observe: Callable[[State], None] | None = None,
@@ -59,6 +63,9 @@ def solve(
     symmetries : sequence of Symmetry, optional
         To be built in besides those of the problem; unless given, those that the solution must have (see
         `physsynth.pinn.symmetry`). None are built in if it is empty.
+    march : March or None
+        How the time of an evolution problem is cut into windows where one network does not begin to
+        converge; None cuts nothing, nor does a budget below 3,000 iterations.
     checkpoint : path, optional
         Written as training goes; a run that finds it goes on from there, to the same bytes.
     progress : bool
@@ -88,17 +95,16 @@ def solve(
             advice="ps.pinn.surrogate covers the whole range",
         )
     whole = posed(problem, None if symmetries is None else tuple(symmetries))
-    return train(
-        whole,
-        key,
-        Budget.of(budget),
-        network or default_network(problem),
-        stages,
-        sampling or default_sampling(whole),
-        checkpoint,
-        progress,
-        observe,
-    )
+    budget, network = Budget.of(budget), network or default_network(problem)
+    time = time_of(whole)
+    if time is None or march is None or not march.affords(budget.iterations):
+        sampling = sampling or default_sampling(whole)
+        return train(whole, key, budget, network, stages, sampling, checkpoint, progress, observe)
+    training = _training(whole, network, tuple(stages or ()), sampling or default_sampling(whole))
+    recipe = Recipe(network, training.stages, sampling or default_sampling(whole, share=0.5))
+    with observer(budget, progress) as show:
+        walk = Walk(training, time, key, budget, march, recipe, checkpoint, partial(_seen, show, observe))
+        return walk.run()
 
 
 def train(problem, key, budget, network, stages, sampling, checkpoint, progress, observe) -> Solution:
@@ -133,9 +139,9 @@ def default_network(problem: Problem) -> Architecture:
     return MLP(width=20 if len(problem.fields) == 1 else 24)
 
 
-def default_sampling(problem: Problem) -> Sampling:
-    """Return as many points as, with their mirror images, make 4,000."""
-    return Sampling(points=_POINTS // (1 + len(Ansatz(problem).mirrors)))
+def default_sampling(problem: Problem, share: float = 1.0) -> Sampling:
+    """Return as many points as, with their mirror images, make 4,000, or a share of them for a window."""
+    return Sampling(points=int(share * _POINTS) // (1 + len(Ansatz(problem).mirrors)))
 
 
 def default_stages(objective: Objective) -> tuple[Stage, ...]:
@@ -148,6 +154,10 @@ def default_stages(objective: Objective) -> tuple[Stage, ...]:
 
 def _after(state, store, show, observe):
     store.keep(state)
-    show(state)
+    _seen(show, observe, 0, state)
+
+
+def _seen(show, observe, before, state):
+    show(state, before)
     if observe is not None:
         observe(state)

@@ -35,6 +35,7 @@ from physsynth.pinn.conditions import (
     evaluate,
     faces,
 )
+from physsynth.pinn.evolution import time_of
 from physsynth.pinn.field import Field, arguments
 from physsynth.pinn.indices import MultiIndex
 from physsynth.pinn.problem import Problem, Values
@@ -58,7 +59,7 @@ def symmetries(problem: Problem) -> tuple[Symmetry, ...]:
     >>> symmetries(Problem(box, lambda u, p: u.t + u.x - 0.1 * u.xx, conditions))
     ()
     """
-    time = _time(problem)
+    time = time_of(problem)
     if time is None:
         return ()
     declared = {c.along for c in problem.conditions if isinstance(c, Symmetry)}
@@ -82,23 +83,6 @@ def in_words(symmetry: Symmetry, problem: Problem) -> str:
     middle = sum(problem.domain.intervals[symmetry.along]) / 2
     what = "even" if symmetry.parity == 1 else "odd"
     return f"{symmetry.field or 'all'} is {what} about {symmetry.along} = {middle:g}"
-
-
-def _time(problem) -> str | None:
-    """Return the coordinate along which the problem evolves from initial states alone, if there is one."""
-    starts = [c for c in problem.conditions if isinstance(c, Initial)]
-    along = {c.along for c in starts}
-    if len(along) != 1 or along & set(problem.periodic) or along & {w.coordinate for w in _walls(problem)}:
-        return None
-    (time,) = along
-    given = {name: _given(starts, name) for name in problem.fields}
-    return time if all(given[name] >= problem.orders(name)[time] for name in problem.fields) else None
-
-
-def _given(starts, field) -> int:
-    """Return how many orders of time derivative the initial conditions of a field determine."""
-    own = [c for c in starts if c.field in (field, None)]
-    return max((1 if c.rate is None else 2 for c in own), default=0)
 
 
 def _maps_to_itself(problem, name) -> bool:

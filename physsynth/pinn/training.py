@@ -72,16 +72,29 @@ class State(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Training:
-    """The rounds of a problem's training; compiled once for all keys."""
+    """The rounds of a problem's training; compiled once for all keys.
+
+    Attributes
+    ----------
+    objective : Objective
+    stages : tuple of Stage
+    sampling : Sampling
+    origin : array (weight,), optional
+        Where to start from, instead of weights that are drawn.
+    minimisers : tuple of callable
+        The optimisers compiled, if another training on an objective of the same shape has done so.
+    """
 
     objective: Objective
     stages: tuple[Stage, ...]
     sampling: Sampling
+    origin: jax.Array | None = None
+    minimisers: tuple[Callable, ...] = ()
 
     def start(self, key: jax.Array) -> State:
         """Return the state before the first round."""
         network, draws = jax.random.split(key)
-        weights = self.objective.trial.network.draw(network)
+        weights = self.objective.trial.network.draw(network) if self.origin is None else self.origin
         scales = {term.name: jnp.ones((), weights.dtype) for term in self.objective.terms}
         history = {name: [] for name in ("iterations", "loss", *scales)}
         memory = self.stages[0].optimiser.start(weights)
@@ -124,7 +137,9 @@ class Training:
 
     @cached_property
     def _minimise(self):
-        return [jax.jit(partial(stage.optimiser.run, self.objective)) for stage in self.stages]
+        if self.minimisers:
+            return self.minimisers
+        return tuple(jax.jit(partial(stage.optimiser.run, self.objective)) for stage in self.stages)
 
     @cached_property
     def _measure(self):

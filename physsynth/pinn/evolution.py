@@ -1,0 +1,98 @@
+"""Problems that evolve from an initial state: along which coordinate, and how fast at first."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+
+from physsynth.pinn.ansatz import Ansatz
+from physsynth.pinn.conditions import Dirichlet, Initial, Neumann, Robin, faces
+from physsynth.pinn.field import Field
+from physsynth.pinn.jet import taylor
+from physsynth.pinn.problem import Problem, Values
+from physsynth.pinn.terms import sample
+
+_SAMPLE = 512
+
+
+def time_of(problem: Problem) -> str | None:
+    """Return the coordinate along which a problem evolves from initial states alone, if there is one.
+
+    Examples
+    --------
+    >>> from physsynth.pinn import Initial
+    >>> time_of(Problem({"t": (0.0, 1.0)}, lambda u, p: u.t + u, [Initial(1.0)]))
+    't'
+    """
+    starts = [c for c in problem.conditions if isinstance(c, Initial)]
+    along = {c.along for c in starts}
+    if len(along) != 1 or along & (set(problem.periodic) | _with_walls(problem)):
+        return None
+    (time,) = along
+    given = {name: _given(starts, name) for name in problem.fields}
+    return time if all(given[name] >= problem.orders(name)[time] for name in problem.fields) else None
+
+
+def _with_walls(problem):
+    walls = (c for c in problem.conditions if isinstance(c, Dirichlet | Neumann | Robin))
+    return {name for c in walls for name, _ in faces(c.on, problem.domain.intervals)}
+
+
+def _given(starts, field):
+    """Return how many orders of time derivative the initial conditions of a field determine."""
+    own = [c for c in starts if c.field in (field, None)]
+    return max((1 if c.rate is None else 2 for c in own), default=0)
+
+
+def initial_rate(problem: Problem, time: str) -> float:
+    """Return how fast the fields change at first, per unit of time; 0 if it cannot be told.
+
+    The equations, linear in the highest time derivatives, give these at the start: |u_t| / |u|, or
+    (|u_tt| / |u|)^(1/2) (root mean squares over the domain), the largest over the fields.
+    """
+    orders = {name: problem.orders(name)[time] for name in problem.fields}
+    if not all(orders.values()) or len(problem.equations or ("",)) != len(problem.fields):
+        return 0.0
+    with jax.enable_x64(True):
+        points = sample(problem, jax.random.key(0), _SAMPLE) | problem.constants
+        points[time] = jnp.asarray(problem.domain.intervals[time][0], float)
+        points = {name: jnp.broadcast_to(value, _SAMPLE) for name, value in points.items()}
+        rates = jax.jit(lambda: _rates(problem, time, orders, points))()
+    return float(jnp.max(jnp.where(jnp.isfinite(rates), rates, 0.0)))
+
+
+def _rates(problem, time, orders, points):
+    ansatz = Ansatz(problem)
+    jets = {name: taylor(ansatz.lift(name), points, problem.indices) for name in problem.fields}
+
+    def residual(highest):
+        fields = {
+            name: Field(name, problem.coordinates, _with_highest(jet, time, orders[name], value))
+            for (name, jet), value in zip(jets.items(), highest, strict=True)
+        }
+        return jnp.stack(list(problem.evaluate(fields, Values(points)).values()))
+
+    none = jnp.zeros((len(orders), _SAMPLE))
+    size = len(orders)
+    units = jnp.eye(size)[:, :, None] * jnp.ones(_SAMPLE)
+    rest = residual(none)
+    slopes = jnp.stack([residual(unit) - rest for unit in units], axis=1)
+    highest = jnp.linalg.solve(jnp.moveaxis(slopes, -1, 0), -rest.T[..., None])[..., 0].T
+    sizes = zip(highest, jets.values(), orders.values(), strict=True)
+    return jnp.stack([(_rms(value) / _rms(jet.value)) ** (1.0 / order) for value, jet, order in sizes])
+
+
+def _with_highest(jet, time, order, value):
+    """Read a jet, but for the highest derivative along time; mixed ones with it are not known."""
+    axis = jet.indices.coordinates.index(time)
+
+    def read(index):
+        if index[axis] < order:
+            return jet.derivative(index)
+        return value if sum(index) == order else jnp.full_like(value, jnp.nan)
+
+    return read
+
+
+def _rms(values):
+    return jnp.sqrt(jnp.mean(values**2))
