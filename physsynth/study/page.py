@@ -232,6 +232,10 @@ def _probability(job) -> Iterator[Section]:
         Fact("simulator calls", rare["calls"]),
         Fact("with gradients", rare["gradient_calls"]),
         Fact("independent replicates", rare["replicates"]),
+        *(
+            Fact(f"standard error from {source}", Quantity(error, form=percent), "of the probability")
+            for source, error in rare["relative_errors"].items()
+        ),
         Fact("failed runs", rare["failed_runs"], "kept and flagged"),
         Fact("probability, failed runs as survivals", Quantity(bounds[0], form=percent)),
         Fact("probability, failed runs as failures", Quantity(bounds[1], form=percent)),
