@@ -47,7 +47,8 @@ class March:
     accept : float
         Estimated relative error at which it is kept.
     shortest : float
-        Share of all time below which no window is halved.
+        Share of all time that a window has at least: each carries all those before it, so that they are
+        compiled in quadratic time.
     cold : float
         How many times its share of the iterations the first window gets, whose network starts from nothing.
     """
@@ -55,13 +56,14 @@ class March:
     turnovers: float = 8.0
     probe: int = 1000
     accept: float = 0.02
-    shortest: float = 1 / 32
+    shortest: float = 1 / 16
     cold: float = 2.0
 
     def first(self, problem: Problem, time: str) -> float:
         """Return the length of the first window."""
         low, high = problem.domain.intervals[time]
-        return (high - low) / max(1, math.ceil(initial_rate(problem, time) * (high - low) / self.turnovers))
+        count = math.ceil(initial_rate(problem, time) * (high - low) / self.turnovers)
+        return (high - low) / min(max(count, 1), math.ceil(1.0 / self.shortest))
 
     def affords(self, iterations: int) -> bool:
         """Whether so many iterations are enough for a window that may be given up."""
@@ -180,7 +182,7 @@ class Walk:
 
     def _may_halve(self, interval) -> bool:
         low, high = self._interval
-        long = (interval[1] - interval[0]) / (high - low) > self.march.shortest
+        long = (interval[1] - interval[0]) / (high - low) >= 2.0 * self.march.shortest
         return long and not self._exhausted and self.march.affords(self._left.iterations)
 
     def _train(self, attempt, state, iterations) -> State:
