@@ -221,8 +221,8 @@ ROWS = {
     "wave": Row(wave, 4_000, "", {}),
     "helmholtz": Row(helmholtz, 3_000, "", {}),
     "l_shape": Row(l_shape, 2_000, "", {}),
-    "kuramoto_sivashinsky": Row(kuramoto_sivashinsky, 16_000, "", {}),
-    "korteweg_de_vries": Row(korteweg_de_vries, 12_000, "", {}),
+    "kuramoto_sivashinsky": Row(kuramoto_sivashinsky, 10_000, "", {}),
+    "korteweg_de_vries": Row(korteweg_de_vries, 10_000, "", {}),
     "cavity": Row(cavity, 1_200, "", {}),
     "kovasznay": Row(kovasznay, 1_500, "", {}),
 }
