@@ -179,20 +179,19 @@ def renew(cloud: Cloud, evidence: Evidence, taken: Int[Array, ""]) -> Cloud:
 
 @cache
 def _spread_evenly(d: int, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return points (d, count) spread evenly over the unit cube, and quantiles of a t's common scale."""
-    points = qmc.Sobol(d, rng=0).random(1 << (count - 1).bit_length())[:count].T
+    """Return points (d + 1, count) spread evenly over the unit cube, and quantiles of a t's common scale."""
+    points = qmc.Sobol(d + 1, rng=0).random(1 << (count - 1).bit_length())[:count].T
     chi = stats.chi2.ppf((np.arange(count) + 0.5) / count, FREEDOM)
     return points, np.sqrt(FREEDOM / chi)
 
 
 def _student(key, d, count, dtype):
     """Return points (d, count) of a t distribution with unit scale: even points, shifted at random."""
-    shift, shuffle = jax.random.split(key)
     points, scale = (jnp.asarray(part, dtype) for part in _spread_evenly(d, count))
-    uniform = jnp.mod(points + jax.random.uniform(shift, (d, 1), dtype), 1.0)
+    uniform = jnp.mod(points + jax.random.uniform(key, (d + 1, 1), dtype), 1.0)
     least = jnp.finfo(dtype).eps
-    normal = jax.scipy.special.ndtri(jnp.clip(uniform, least, 1 - least))
-    return normal * jax.random.permutation(shuffle, scale)
+    normal = jax.scipy.special.ndtri(jnp.clip(uniform[:d], least, 1 - least))
+    return normal * scale[jnp.minimum((count * uniform[d]).astype(int), count - 1)]
 
 
 def reweigh(

@@ -30,7 +30,7 @@ def slope(theta):
 
 
 def contrast(theta):
-    return theta["level"] - 7 * theta["slope"] ** 3
+    return 3 * theta["level"] + theta["slope"]
 
 
 def ask(quantity, target=0.25, **settings):
