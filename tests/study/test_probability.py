@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from physsynth.study.schema import CalibrateTable
-from physsynth.study.stages.rare import mean_interval
+from physsynth.study.interval import mean_interval
 
 RUNS, LEVEL, REPLICATES, CHAINS, DRAWS = 1000, 0.95, 4, 4, 250
 CORRELATION, SPREAD, SAMPLING = 0.4, 0.5, 0.05
@@ -19,14 +18,10 @@ def chains(draw):
 
 def test_the_interval_counts_the_error_of_chains_and_of_scenarios():
     draw = np.random.default_rng(0)
-    noise = {"distribution": "LogNormal"}
-    table = CalibrateTable.model_validate(
-        {"parameters": {"k": noise}, "noise": {"additive": noise}, "chains": CHAINS}
-    )
     held, errors = [], []
     for _ in range(RUNS):
         factors = 1.0 + SAMPLING * draw.standard_normal((REPLICATES, 1))
-        _, error, (low, high) = mean_interval(factors * chains(draw), table)
+        _, error, (low, high) = mean_interval(factors * chains(draw), CHAINS)
         held.append(low <= 1.0 <= high)
         errors.append([error["scenarios"], error["posterior draws"]])
     # Three binomial standard errors.
@@ -39,8 +34,8 @@ def test_the_interval_counts_the_error_of_chains_and_of_scenarios():
 
 
 def test_without_a_posterior_only_the_scenarios_count():
-    mean, errors, (low, high) = mean_interval(np.array([[1.0], [2.0], [3.0]]), None)
-    assert (mean, list(errors)) == (2.0, ["scenarios"])
-    # Student's 97.5 % point of two degrees of freedom is 4.3027.
-    np.testing.assert_allclose((low, high), (0.0, 1.0))
+    mean, errors, (low, high) = mean_interval(np.array([[0.1], [0.2], [0.3]]), chains=1)
+    assert (round(mean, 12), list(errors)) == (0.2, ["scenarios"])
+    # Student's 97.5 % point of two degrees of freedom is 4.3027; a probability is not negative.
+    np.testing.assert_allclose((low, high), (0.0, 0.2 + 4.3027 * 0.1 / np.sqrt(3.0)), rtol=1e-4)
     np.testing.assert_allclose(errors["scenarios"], 0.5 / np.sqrt(3.0))

@@ -27,6 +27,7 @@ from physsynth.core.errors import SimulationError
 from physsynth.core.failures import Stop
 from physsynth.core.files import read, write
 from physsynth.rare.evaluator import GRADIENT_COST
+from physsynth.study.interval import mean_interval
 from physsynth.study.load import Study, load_study
 from physsynth.study.modes import Ways, design_points, flags, merged
 from physsynth.study.precision import use_precision
@@ -40,7 +41,6 @@ from physsynth.study.store import write_json
 LEAST_ESS = 50.0
 LOOSE = 1.5
 ORDINARY = 4096
-BATCHES = 5
 
 
 class Rare:
@@ -339,7 +339,7 @@ def _over_draws(per_draw) -> xr.Dataset:
 
 def _summary(sampler, replicates, carried, per_draw, scenarios):
     attrs = [replicate.attrs for replicate in replicates]
-    mean, errors, (low, high) = mean_interval(per_draw, sampler.job.study.tables.calibrate)
+    mean, errors, (low, high) = mean_interval(per_draw, _chains(sampler.job.study))
     failed = sum(int(a["failed_runs"]) for a in attrs)
     excess = float(np.mean([a["upper_bound"] - a["probability"] for a in attrs]))
     summary = {
@@ -360,23 +360,8 @@ def _summary(sampler, replicates, carried, per_draw, scenarios):
     return {**summary, "checks": [check.summary() for check in _checks(sampler, summary, attrs, carried)]}
 
 
-def mean_interval(per_draw, chains, level=0.95):
-    """Return the mean, its relative standard errors from scenarios and from chains, and its t interval.
-
-    The chains' error is that of means of batches of draws, a few of each chain. Degrees of freedom after
-    Welch (1947), Biometrika 34, and Satterthwaite (1946), Biometrics Bulletin 2.
-    """
-    samples = {"scenarios": per_draw.mean(axis=1)}
-    if per_draw.shape[1] > 1:
-        batches = np.array_split(per_draw.mean(axis=0), BATCHES * chains.chains)
-        samples["posterior draws"] = np.array([batch.mean() for batch in batches if len(batch)])
-    mean = float(per_draw.mean())
-    variances = {name: float(v.var(ddof=1)) / len(v) for name, v in samples.items()}
-    total = sum(variances.values())
-    freedom = sum(variances[name] ** 2 / (len(v) - 1) for name, v in samples.items())
-    half = float(stats.t.ppf(0.5 + level / 2, total**2 / freedom)) * total**0.5 if total > 0 else 0.0
-    errors = {name: variance**0.5 / max(mean, 1e-300) for name, variance in variances.items()}
-    return mean, errors, (max(mean - half, 0.0), min(mean + half, 1.0))
+def _chains(study):
+    return 1 if study.tables.calibrate is None else study.tables.calibrate.chains
 
 
 def _posterior_quantiles(per_draw):
