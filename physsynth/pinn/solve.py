@@ -67,7 +67,8 @@ def solve(
         How the time of an evolution problem is cut into windows where one network does not begin to
         converge; None cuts nothing, nor does a budget below 3,000 iterations.
     checkpoint : path, optional
-        Written as training goes; a run that finds it goes on from there, to the same bytes.
+        Written as training goes; a run that finds it goes on from there, to the same bytes. Later windows
+        have files of their own beside it, and go on with the same budget only.
     progress : bool
         Whether to show a line with the loss and the time left.
     observe : callable, optional
