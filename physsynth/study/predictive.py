@@ -12,11 +12,11 @@ import numpy as np
 from physsynth.core import Simulator
 from physsynth.study.problem import Problem
 
-MOST_DRAWS = 1000
+MOST_DRAWS = 4000
 
 
 def thinned(draws):
-    """Return at most a thousand of the posterior draws, evenly spaced."""
+    """Return at most four thousand of the posterior draws, evenly spaced."""
     count = len(draws["location"])
     index = np.linspace(0, count - 1, min(count, MOST_DRAWS)).astype(int)
     return {name: value[index] for name, value in draws.items()}
