@@ -183,7 +183,7 @@ def placed(need: Requirement, regime: Regime | None) -> Requirement:
     lines = tuple(line for line in need.assumptions if not line.startswith(MARK) and line != OUTSIDE)
     need = replace(need, verdict=_unplaced(need), regime=regime, assumptions=lines)
     if regime is None:
-        return _beyond(replace(need, assumptions=(*lines, NOT_ASSESSED)))
+        return _beyond(replace(need, assumptions=(NOT_ASSESSED, *lines)))
     return _beyond(replace(need, assumptions=(OUTSIDE, *lines))) if regime.extrapolates else need
 
 
