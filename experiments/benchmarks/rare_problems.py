@@ -346,3 +346,32 @@ def _(u, bound=0.70, dt=0.05, damping=0.05, intensity=0.25):
 
     zero = jnp.zeros((), u.dtype)
     return bound - jax.lax.scan(step, (zero, zero, zero), u)[0][2]
+
+
+@problem(
+    "bouc_wen_150",
+    150,
+    8.96e-5,
+    1.8e-2,
+    "Bouc (1967) and Wen (1976) hysteresis, first passage; sampling, 3.6e7 runs",
+)
+def _(u, bound=0.2105, dt=0.05, damping=0.05, intensity=0.02, elastic=0.1, yields=0.1, power=3, substeps=4):
+    w, steep, h = 2 * math.pi, 1 / (2 * yields**power), dt / substeps
+
+    def rate(state, force):
+        x, v, z = state
+        turn = jnp.abs(v) * jnp.abs(z) ** (power - 1) * z + v * jnp.abs(z) ** power
+        return v, force - 2 * damping * w * v - w**2 * (elastic * x + (1 - elastic) * z), v - steep * turn
+
+    def moved(state, slope, by):
+        return tuple(s + by * d for s, d in zip(state, slope, strict=True))
+
+    def step(carry, force):
+        state, highest = carry
+        for _ in range(substeps):
+            state = moved(state, rate(moved(state, rate(state, force), h / 2), force), h)
+        return (state, jnp.maximum(highest, jnp.abs(state[0]))), None
+
+    zero = jnp.zeros((), u.dtype)
+    forces = math.sqrt(2 * math.pi * intensity / dt) * u
+    return bound - jax.lax.scan(step, ((zero, zero, zero), zero), forces)[0][1]

@@ -1,9 +1,10 @@
 """Images of design points: what fells a structure at one time does so at another, often with the other sign.
 
 Under excitation by a sequence of random variables the design points of a first passage are the same
-excitation at many times. A few are found by gradients, the others by moving these along the sequence and
+excitation at many times. A few are found by slopes, the others by moving these along the sequence and
 through the origin: one call tells whether an image lies near the failure boundary, a short search does the
-rest. Where there is no such sequence, or nothing of the kind, a few calls are lost.
+rest, along the ray through the image where slopes are dear. Where there is no such sequence, or nothing of
+the kind, a few calls are lost.
 
 Source: Koo, Der Kiureghian and Fujimura (2005), Probabilistic Engineering Mechanics 20 (mirror images and
 shifts of design-point excitations).
@@ -14,12 +15,13 @@ from __future__ import annotations
 import numpy as np
 
 from physsynth.rare.evaluator import Evaluator
-from physsynth.rare.planes import ALIKE, Planes, diverse, planes_from
+from physsynth.rare.planes import ALIKE, Planes, diverse, planes_along_rays, planes_from
 
 SHIFTS = (1, -1, 2, -2, 4, -4)
 SEQUENCE = 10
 NEAR = 0.3
 ROUNDS = 10
+BEYOND = 1.25
 
 
 def with_images(evaluator: Evaluator, planes: Planes) -> Planes:
@@ -32,10 +34,18 @@ def with_images(evaluator: Evaluator, planes: Planes) -> Planes:
         if not len(points) or evaluator.remaining < len(points):
             break
         points = points[evaluator.values(points) <= near]
-        joined = planes.joined(planes_from(evaluator, points))
+        joined = planes.joined(_planes_near(evaluator, points))
         fresh = joined.part(~_among(joined, planes))
         planes = joined
     return planes
+
+
+def _planes_near(evaluator, points):
+    """Return the planes by slopes from the points; for a black box those along the rays through them."""
+    if evaluator.differentiable or not len(points):
+        return planes_from(evaluator, points)
+    beyond = BEYOND * points
+    return planes_along_rays(evaluator, beyond[evaluator.values(beyond) <= 0])
 
 
 def _images(evaluator, points):

@@ -182,6 +182,18 @@ class Plan:
         second = self.weight @ np.exp(-self.mixture.log_ratio(self.u)) / self.probability**2
         return float(second - 1.0)
 
+    @cached_property
+    def stratified_variance(self) -> float:
+        """The same without half of what lies between components.
+
+        Each is drawn in proportion to its share, which takes off all of it; half, as the fit flatters itself.
+        """
+        if self.mixture is None or not len(self.weight):
+            return np.inf
+        ratios, ratio = self.mixture.log_ratios(self.u), self.mixture.log_ratio(self.u)
+        means = self.weight @ np.exp(ratios - ratio[:, None]) / self.probability
+        return self.fitted_variance - 0.5 * (float(self.mixture.shares @ means**2) - 1.0)
+
     @property
     def variance(self) -> float:
         """The same, but not below what failing points found elsewhere foresaw."""
@@ -278,7 +290,7 @@ class Plan:
 
     def missing(self, drawn: Draws, target_cov: float, remaining: int) -> int:
         """Return the draws still wanted, at most twice as many again."""
-        n, cov = len(drawn.g), drawn.spread.at_least(self.fitted_variance).cov
+        n, cov = len(drawn.g), drawn.spread.at_least(self.stratified_variance).cov
         if cov <= target_cov:
             return 0
         more = min(2 * n, max(100, 1.1 * n * (cov / target_cov) ** 2 - n)) if np.isfinite(cov) else n
@@ -286,7 +298,7 @@ class Plan:
 
     def estimate(self, drawn: Draws, target_cov: float) -> Estimate:
         """Return what draws of the mixture say."""
-        spread, n = drawn.spread.at_least(self.fitted_variance), len(drawn.g)
+        spread, n = drawn.spread.at_least(self.stratified_variance), len(drawn.g)
         weight = np.exp(-drawn.log_ratio) / max(n, 1)
         warnings = self.doubts(n, target_cov)
         return weighted_estimate(drawn.u, drawn.g, weight, spread, target_cov, warnings, self.planes.points)

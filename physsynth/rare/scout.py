@@ -57,7 +57,7 @@ def scout(evaluator: Evaluator, rng: np.random.Generator, size: int) -> Scouted:
     if d <= LOW_DIMENSION and len(planes.bound):
         return found
     planes = _from_ordinary(with_images(evaluator, planes), evaluator, rng)
-    return explored(replace(found, planes=with_images(evaluator, planes)), evaluator, rng)
+    return explored(replace(found, planes=planes), evaluator, rng)
 
 
 def spread_out(evaluator: Evaluator, rng: np.random.Generator, n: int):
@@ -107,6 +107,8 @@ def explored(found: Scouted, evaluator: Evaluator, rng: np.random.Generator) -> 
     fresh = run.u[rng.permutation(len(run.u))]
     population = np.concatenate([found.population, fresh])
     planes = _more_planes(found.planes, fresh, evaluator)
+    if evaluator.dimension > LOW_DIMENSION:
+        planes = with_images(evaluator, planes)
     return Scouted(planes, population, fresh, run.probability)
 
 
