@@ -46,6 +46,8 @@ def main() -> None:
     """Run the table that the arguments ask for and write it as JSON."""
     options = arguments()
     table = measured_earlier(options)
+    if not options.seeds and not set(options.problems or PROBLEMS) <= set(table):
+        raise SystemExit(f"--seeds 0 adds peers to rows of ours, and {options.out}.json lacks some of them")
     print(HEADER, flush=True)
     for name in options.problems or PROBLEMS:
         row = table.get(name, {}) | measure(PROBLEMS[name], options)
