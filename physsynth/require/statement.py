@@ -129,6 +129,8 @@ def _measure(requirement):
         return "Not assessed."
     best = where.isel(condition=int(np.nanargmin(where["equivalent"].values)))
     fewest, planned = number_text(float(best["equivalent"])), number_text(where.attrs["compared_at"])
+    if fewest == planned:
+        return "As planned: no other way that was compared takes fewer."
     return f"Best {best['condition'].item()}: {fewest} {counted} then do as much as {planned} as planned."
 
 

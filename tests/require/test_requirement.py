@@ -67,6 +67,9 @@ def test_statement_says_where_to_measure():
     ways = xr.Dataset({"equivalent": ("condition", [50.0, 30.0])}, {"condition": ["as planned", "late"]})
     better = Requirement("FORECAST", 50, ASKED, {}, where=ways.assign_attrs(compared_at=50.0))
     assert better.statement()["measure"] == "Best late: 30 patients then do as much as 50 as planned."
+    ways["equivalent"] = ("condition", [50.0, 60.0])
+    as_planned = Requirement("FORECAST", 50, ASKED, {}, where=ways.assign_attrs(compared_at=50.0))
+    assert as_planned.statement()["measure"] == "As planned: no other way that was compared takes fewer."
 
 
 def test_record_and_fan_are_in_the_statement():
