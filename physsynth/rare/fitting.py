@@ -19,6 +19,7 @@ TAILS = 0.08
 SLACK = 0.1
 REACH = 1.0
 BULGE = 0.6
+# How far before the planes half-spaces begin above 20 dimensions, and the least share of each.
 GAPS = ((0.1, 0.04), (0.3, 0.05), (0.5, 0.08), (0.8, 0.12), (1.2, 0.12))
 INFLATION = 1.15
 MANY = 8

@@ -37,6 +37,7 @@ LEAST_ROUNDS = 3
 LOOK = 5000
 MANY = 8
 RAYS = 8
+# Most that own failing points count in a fit above 20 dimensions, beside those of subset runs.
 OWN = 0.25
 
 
