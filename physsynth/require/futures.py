@@ -22,6 +22,7 @@ from physsynth.require.outcome import LEAST_SIZE, RARELY, Futures
 from physsynth.require.present import Present
 
 REUSED = 4
+FEWEST = 8
 
 
 class Shape(NamedTuple):
@@ -38,6 +39,17 @@ class Course(NamedTuple):
     conditions: Float[Array, "condition ..."]
     order: Int[np.ndarray, " n"]
 
+    def taken(self) -> Course:
+        """Return the same without conditions at which nothing is measured: the simulator need not run there.
+
+        Their number is a power of two, of at least `FEWEST`, so that like courses share compiled code.
+        """
+        places, order = np.unique(self.order, return_inverse=True)
+        room = max(1 << (len(places) - 1).bit_length(), FEWEST)
+        if room >= len(self.conditions):
+            return self
+        return Course(self.conditions[np.resize(places, room)], order)
+
 
 def imagine(
     measurement: Measurement,
@@ -50,6 +62,7 @@ def imagine(
     target: float,
 ) -> Futures:
     """Return the futures, with draws that stay where they are if enough of them keep weight."""
+    course = course.taken()
     responses = tabulate(measurement, jnp.asarray(rows), course.conditions)
     many = shape._replace(particles=min(REUSED * shape.particles, len(rows) - 1))
     given = (measurement.noise, measurement.layout, many, key, rows, values, responses)

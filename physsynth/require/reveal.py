@@ -14,6 +14,7 @@ test at 5 % with a chance of 80 %: (1.96 + 0.84) sqrt(2) = 3.96.
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -55,10 +56,12 @@ def reveal(
     closeness = together * quantity.std() / np.maximum(centred.std(axis=0), 1e-300)
     best = int(np.argmax(closeness))
     known = max(target * float(together[best]), 1e-300)
-    number = math.ceil((_scatter(measurement, some, conditions[best]) / known) ** 2 * (1 - 1e-9))
+    scatter = float(_scatter(measurement, some[:50], conditions[best]))
+    number = math.ceil((scatter / known) ** 2 * (1 - 1e-9))
     return Direct(str(np.asarray(conditions[best]).tolist()), max(number, 1), FOUND_OUT * known)
 
 
+@partial(jax.jit, static_argnames="measurement")
 def _scatter(measurement, rows, condition):
     """Return the noise's sd at a condition, by the slope of its coordinate: information = 1 / sd^2."""
     layout, noise = measurement.layout, measurement.noise
@@ -68,4 +71,4 @@ def _scatter(measurement, rows, condition):
         slope = jax.jacfwd(lambda f: noise.coordinates(f, theta, condition))(response)
         return 1 / jnp.sqrt(jnp.sum(slope**2))
 
-    return float(jnp.median(jax.vmap(unit)(rows[:50])))
+    return jnp.median(jax.vmap(unit)(rows))
