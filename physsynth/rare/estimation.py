@@ -101,6 +101,7 @@ def _with_runs(known: Runs, method: Method, evaluator, rng, target_cov) -> Estim
     """Return the runs' own estimate if it will do, else that of the method, both together."""
     if not len(known.g):
         return method.run(evaluator, rng, target_cov)
+    known.verify(evaluator)
     own = known.estimate(target_cov)
     if own.converged:
         return own

@@ -17,13 +17,20 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float
 
-from physsynth.core.errors import ParameterError
 from physsynth.core.space import ParameterSpace
 from physsynth.core.units import convert
+from physsynth.rare.evaluator import Evaluator
 from physsynth.rare.intervals import Weighted
 from physsynth.rare.outcome import Estimate, weighted_estimate
+from physsynth.rare.run_checks import check_density, check_layout, check_numbers, check_values
 
 ENOUGH = 20
+AGAIN = 4
+# Standard errors beyond which two estimates contradict, and those of a 95 % interval.
+APART, NORMAL = 4.0, 1.96
+# Beyond the first, a distribution function in float64 is 1 and its normal infinite; within the second, values
+# are had back from their normals.
+FARTHEST, TRACEABLE = 8.2, 7.0
 
 
 @dataclass(frozen=True)
@@ -49,15 +56,32 @@ class Runs:
         Raises
         ------
         ParameterError
-            If a variable is missing, has the wrong shape, or a density is no number.
+            If a variable is missing, has the wrong shape or is no number, or the runs contradict the density.
         """
-        _check(dataset, space)
+        check_layout(dataset, space)
         values = {name: jnp.asarray(_in_unit(dataset[name], space, name)) for name in space.names}
+        log_density = np.asarray(dataset["log_density"].values, float)
+        check_numbers(values, log_density)
         with np.errstate(over="ignore"):
-            weight = np.exp(np.asarray(space.log_prob(values), float) - dataset["log_density"].values)
+            weight = np.exp(np.asarray(space.log_prob(values), float) - log_density)
         inside = weight > 0
-        u = np.where(inside[:, None], np.asarray(space.to_normal(values), float), 0.0)
-        return cls(u, np.where(inside, dataset["g"].values, np.inf), np.where(inside, weight, 0.0))
+        u = np.clip(np.asarray(space.to_normal(values), float), -FARTHEST, FARTHEST)
+        u, weight = np.where(inside[:, None], u, 0.0), np.where(inside, weight, 0.0)
+        check_density(u, weight)
+        return cls(u, np.where(inside, np.asarray(dataset["g"].values, float), np.inf), weight)
+
+    def verify(self, evaluator: Evaluator) -> None:
+        """Run the limit state again at the deepest and the safest few of the runs.
+
+        Raises
+        ------
+        ParameterError
+            If one of them fails there and survives here: they are runs of another limit state.
+        """
+        order = np.argsort(self.g, kind="stable")
+        order = order[np.isfinite(self.g[order]) & np.all(np.abs(self.u[order]) < TRACEABLE, axis=1)]
+        some = np.unique(np.concatenate([order[:AGAIN], order[-AGAIN:]]))[: evaluator.remaining]
+        check_values(self.g[some], evaluator.values(self.u[some]), some)
 
     def estimate(self, target_cov: float) -> Estimate:
         """Return what the runs say by themselves."""
@@ -79,13 +103,14 @@ class Runs:
         return float(min(0.5, (target_cov**-2 - own.spread.cov**-2) ** -0.5))
 
     def joined(self, other: Estimate, target_cov: float) -> Estimate:
-        """Return the average of the runs' estimate and an independent one."""
+        """Return the average of the runs' estimate and an independent one, doubted where they contradict."""
         own = self.estimate(target_cov)
         if not other.probability > 0 or not np.isfinite(other.spread.cov):
             return own if own.probability > 0 else other
         ours, theirs = self.relative_variance(other.probability), other.spread.cov**2
         share = theirs / (ours + theirs)
-        return _average(own, other, share, max(ours, own.spread.cov**2 if share > 0.5 else 0.0), target_cov)
+        both = _average(own, other, share, max(ours, own.spread.cov**2 if share > 0.5 else 0.0), target_cov)
+        return _doubted(both, own, other) if _apart(own, other) else both
 
 
 def _average(own: Estimate, other: Estimate, share: float, ours: float, target_cov: float) -> Estimate:
@@ -110,33 +135,25 @@ def _average(own: Estimate, other: Estimate, share: float, ours: float, target_c
     )
 
 
+def _apart(own: Estimate, other: Estimate) -> bool:
+    """Whether two estimates differ by more than chance would have it."""
+    if not own.probability > 0:
+        return False
+    gap = abs(np.log(own.probability / other.probability))
+    return bool(gap > APART * np.hypot(own.spread.cov, other.spread.cov))
+
+
+def _doubted(both: Estimate, own: Estimate, other: Estimate) -> Estimate:
+    """Return their average with an interval wide enough for either, and a warning."""
+    gap = max(abs(np.log(both.probability / one.probability)) for one in (own, other))
+    doubt = (
+        f"the runs alone give {own.probability:.3g}, new ones {other.probability:.3g}: the runs' g or "
+        "log_density is not what it should be, or one of the two misses failures"
+    )
+    spread = Weighted(both.probability, max(both.spread.cov, gap / NORMAL), both.draws, both.draws)
+    return replace(both, spread=spread, converged=False, warnings=(doubt, *both.warnings))
+
+
 def _in_unit(variable: xr.DataArray, space: ParameterSpace, name: str) -> np.ndarray:
     unit = space.parameters[name].unit
     return convert(variable.values, variable.attrs.get("units", unit), unit, key=name)
-
-
-def _check(dataset, space):
-    if not isinstance(dataset, xr.Dataset):
-        raise ParameterError(
-            "runs that cannot be read", key="runs", wanted="an xarray Dataset", got=type(dataset).__name__
-        )
-    missing = [name for name in (*space.names, "g", "log_density") if name not in dataset]
-    if missing or "weight" in dataset:
-        raise ParameterError(
-            "runs that cannot be used",
-            key="runs",
-            wanted="a Dataset over scenario with every parameter, g and log_density (the log of the density "
-            "that the runs were drawn from), all runs in it and no weights",
-            got=f"without {', '.join(missing)}" if missing else "failing scenarios of an event, with weights",
-            advice="for ordinary runs log_density is space.log_prob(parameters)",
-        )
-    for name in ("g", "log_density"):
-        shape = dataset[name].shape
-        if len(shape) != 1 or not shape[0] or shape[0] != dataset[space.names[0]].shape[0]:
-            raise ParameterError(
-                "runs of unequal shapes", key=f"runs.{name}", wanted="one value a run", got=f"shape {shape}"
-            )
-    if not np.isfinite(dataset["log_density"].values).all():
-        raise ParameterError(
-            "a density that is no number", key="runs.log_density", wanted="finite values", got="NaN or inf"
-        )

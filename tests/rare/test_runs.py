@@ -90,3 +90,69 @@ def test_a_density_that_is_no_number_is_refused():
     runs["log_density"] = runs["log_density"].where(runs["g"] > 0)
     with pytest.raises(ParameterError, match="log_density"):
         ps.rare.estimate(overload, SPACE, jax.random.key(0), runs=runs)
+
+
+def test_a_density_stated_too_low_is_refused():
+    # E[p / q] is at most 1: half the density doubles it, 4,000 weights tell to 2 %
+    runs = drawn(SHIFTED, 4000, 1)
+    runs["log_density"] = runs["log_density"] - np.log(2)
+    with pytest.raises(ParameterError, match=r"log_density(.|\n)*at most 1"):
+        ps.rare.estimate(overload, SPACE, jax.random.key(0), runs=runs)
+
+
+def test_a_density_stated_too_high_is_doubted():
+    # 300 runs are too few alone; a thousand new calls contradict them
+    runs = drawn(SHIFTED, 300, 1)
+    runs["log_density"] = runs["log_density"] + np.log(100)
+    event = ps.rare.estimate(overload, SPACE, jax.random.key(0), runs=runs)
+    assert not event.converged
+    assert "log_density" in event.warnings[0]
+    low, high = event.interval(0.95)
+    assert low <= PROBABILITY <= high
+
+
+def test_ordinary_failing_runs_alone_are_refused():
+    runs = drawn(ORDINARY, 4000, 1)
+    failing = runs.isel(scenario=np.flatnonzero(runs["g"] <= 0))
+    with pytest.raises(ParameterError, match="where ordinary scenarios do"):
+        ps.rare.estimate(overload, SPACE, jax.random.key(0), runs=failing)
+
+
+def test_runs_of_another_limit_state_are_refused():
+    runs = drawn(SHIFTED, 4000, 1)
+    runs["g"] = -runs["g"]
+    with pytest.raises(ParameterError, match="another limit state"):
+        ps.rare.estimate(overload, SPACE, jax.random.key(0), runs=runs)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda r: r.assign(load=1.0), "runs.load"),
+        (lambda r: r.assign(load=("other", np.ones(9))), "runs.load"),
+        (lambda r: r.assign(load=r["load"].expand_dims(k=2, axis=1)), "runs.load"),
+        (lambda r: r.assign(g=("scenario", ["failed"] * r.sizes["scenario"])), "runs.g"),
+        (lambda r: r.assign(load=r["load"].where(r["g"] > 0)), "NaN or inf in run"),
+    ],
+    ids=["a scalar", "another dimension", "one dimension too many", "words", "a parameter that is NaN"],
+)
+def test_runs_that_cannot_be_read(change, says):
+    with pytest.raises(ParameterError, match=says):
+        ps.rare.estimate(overload, SPACE, jax.random.key(0), runs=change(drawn(SHIFTED, 100, 0)))
+
+
+def test_runs_far_out_keep_their_place():
+    # Exponential runs ten times too wide reach F(x) = 1 in float64, where the normal behind x is infinite.
+    space = ps.ParameterSpace({"wait": ps.Parameter(dist.Exponential(1.0), "s")})
+    wide = dist.Exponential(0.1)
+    wait = wide.sample(jax.random.key(3), (2000,))
+    runs = xr.Dataset(
+        {
+            "wait": ("scenario", np.asarray(wait)),
+            "g": ("scenario", np.asarray(5.0 - wait)),
+            "log_density": ("scenario", np.asarray(wide.log_prob(wait))),
+        }
+    )
+    event = ps.rare.estimate(lambda p: 5.0 - p["wait"], space, jax.random.key(0), runs=runs)
+    assert np.isfinite(event.modes["design_point"]).all()
+    assert abs(event.probability / np.exp(-5.0) - 1) < 4 * event.cov
