@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from physsynth import release as release
     from physsynth import require as require
     from physsynth.core import registry
+    from physsynth.core.black_box import external as external
     from physsynth.core.ensemble import simulate as simulate
     from physsynth.core.errors import PhyssynthError as PhyssynthError
     from physsynth.core.limits import LimitState as LimitState
@@ -44,6 +45,7 @@ _HOME = {
     "PhyssynthError": ("core.errors", "PhyssynthError"),
     "Simulator": ("core.simulator", "Simulator"),
     "define_simulator": ("core.simulator", "define_simulator"),
+    "external": ("core.black_box", "external"),
     "simulate": ("core.ensemble", "simulate"),
     "simulator": ("core.registry", "find"),
     "simulators": ("core.registry", "names"),
@@ -60,6 +62,7 @@ __all__ = [
     "calibrate",
     "define_simulator",
     "evaluate",
+    "external",
     "pinn",
     "rare",
     "release",

@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from physsynth.core.black_box import external as external
     from physsynth.core.constraints import Constraint as Constraint
     from physsynth.core.constraints import bounded as bounded
     from physsynth.core.constraints import increasing as increasing
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from physsynth.core.space import ParameterSpace as ParameterSpace
 
 _HOME = {
+    "external": "black_box",
     "Constraint": "constraints",
     "bounded": "constraints",
     "increasing": "constraints",
@@ -74,6 +76,7 @@ __all__ = [
     "Stop",
     "bounded",
     "define_simulator",
+    "external",
     "find",
     "increasing",
     "names",
