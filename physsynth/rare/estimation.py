@@ -18,6 +18,7 @@ from physsynth.rare.montecarlo import MonteCarlo
 from physsynth.rare.outcome import Estimate, Method
 from physsynth.rare.runs import Runs
 from physsynth.rare.subset import Subset
+from physsynth.rare.tracing import check_traceable
 
 GUIDE_CALLS = 20
 METHODS: dict[str, Method] = {
@@ -45,7 +46,7 @@ def estimate(
     ----------
     limit_state : callable
         From one scenario's parameters (dict of arrays) to the scalar g. Failure where g <= 0; NaN for
-        a run that failed. Must be traceable by JAX.
+        a run that failed. Must be traceable by JAX; ``ps.external`` makes it so of any function.
     space : ParameterSpace
         The joint distribution of the parameters; discrete ones are allowed.
     key : jax.Array
@@ -75,7 +76,7 @@ def estimate(
     Raises
     ------
     ParameterError
-        If a number is out of range, a parameter's name is reserved, or g is not a scalar.
+        If a number is out of range, a parameter's name is reserved, or g is not a scalar or cannot be traced.
     UnknownNameError
         If the method is unknown.
 
@@ -86,7 +87,10 @@ def estimate(
     >>> event.converged, round(event.probability, 3)
     (True, 0.023)
     """
-    _check(space, target_cov, max_calls)
+    _check(space, key, target_cov, max_calls)
+    for function in (limit_state, guide):
+        if function is not None:
+            check_traceable(function, space)
     known = Runs.none(space.dimension) if runs is None else Runs.read(runs, space)
     evaluator = Evaluator(limit_state, space, int(max_calls), differentiable, known)
     helper = evaluator if guide is None else Evaluator(guide, space, GUIDE_CALLS * int(max_calls))
@@ -120,9 +124,14 @@ def _event(space, result: Estimate, modes: Modes, evaluator: Evaluator, key, gui
         guide_calls=guide_calls,
         failed_runs=evaluator.failed_runs,
         converged=result.converged,
-        warnings=result.warnings,
+        warnings=result.warnings if result.converged else (*result.warnings, *_failed(evaluator)),
         key=key,
     )
+
+
+def _failed(evaluator):
+    n, calls = evaluator.failed_runs, evaluator.calls + evaluator.gradient_calls
+    return (f"{n} of {calls} runs gave no number, counted as survivals: see bounds",) if n else ()
 
 
 def _method(method):
@@ -141,8 +150,18 @@ def _guided(method, guide: Evaluator) -> Method:
     return Guided(guide)
 
 
-def _check(space, target_cov, max_calls):
-    if not 0 < target_cov < 1:
+def _check(space, key, target_cov, max_calls):
+    if not isinstance(space, ParameterSpace) or not space.dimension:
+        raise ParameterError(
+            "no space of random parameters",
+            key="space",
+            wanted="a ParameterSpace of at least one random parameter",
+            got=repr(space),
+            advice="of a simulator it is sim.space",
+        )
+    if np.shape(_key_data(key)) not in ((2,), (4,)):
+        raise ParameterError("not a key", key="key", wanted="one JAX key, jax.random.key(0)", got=repr(key))
+    if not isinstance(target_cov, float | int | np.floating) or not 0 < target_cov < 1:
         raise ParameterError(
             "a target out of range", key="target_cov", wanted="between 0 and 1", got=target_cov
         )
@@ -157,3 +176,10 @@ def _check(space, target_cov, max_calls):
             got=taken[0],
             advice="rename it: the scenarios of an event use this name",
         )
+
+
+def _key_data(key):
+    try:
+        return jax.random.key_data(key)
+    except TypeError:
+        return None

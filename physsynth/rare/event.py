@@ -157,7 +157,7 @@ class Event:
         ParameterError
             If nothing failed, or `n` is not positive.
         """
-        if n < 1 or not self.probability > 0:
+        if not _is_count(n) or not self.probability > 0:
             raise ParameterError(
                 "scenarios given failure cannot be drawn",
                 key="n",
@@ -209,7 +209,7 @@ class Event:
         ParameterError
             If fewer than `k` scenarios failed.
         """
-        if not 1 <= k <= len(self.estimate.u):
+        if not _is_count(k) or k > len(self.estimate.u):
             raise ParameterError(
                 "too few failing scenarios to pick from",
                 key="k",
@@ -260,6 +260,11 @@ class Event:
         ordinary = np.sort(self.space.log_prob(self.space.sample(jax.random.fold_in(self.key, 7), ORDINARY)))
         density = np.asarray(self.space.log_prob(self._values(u)), float)[: len(u)]
         return density, 100.0 * np.searchsorted(ordinary, density, side="right") / ORDINARY
+
+
+def _is_count(n) -> bool:
+    """Whether `n` is a whole number of at least 1."""
+    return isinstance(n, int | np.integer) and not isinstance(n, bool) and n >= 1
 
 
 def _attributes(unit, text):

@@ -183,6 +183,44 @@ def test_bad_settings(change, error):
         ps.rare.estimate(plane, PLANE_2, jax.random.key(0), **change)
 
 
+@pytest.mark.parametrize(
+    ("limit_state", "says"),
+    [
+        (lambda p: 3.0 - float(p["u"][0]), r"ps\.external"),
+        (lambda p: 3.0 - np.asarray(p["u"])[0], r"ps\.external"),
+        (lambda p: 1.0 if p["u"][0] > 0 else 2.0, r"ps\.external"),
+        (lambda p: None, "NoneType"),
+        (lambda p: p["u"][0] + 1j, "complex"),
+        (3.0, "function"),
+    ],
+    ids=["float()", "NumPy", "if", "None", "complex", "a number"],
+)
+def test_what_is_no_limit_state_is_said_at_the_door(limit_state, says):
+    with pytest.raises(ParameterError, match=says):
+        ps.rare.estimate(limit_state, PLANE_2, jax.random.key(0))
+
+
+@pytest.mark.parametrize(
+    ("space", "key", "says"),
+    [
+        ({"u": 1.0}, jax.random.key(0), "ParameterSpace"),
+        (ps.ParameterSpace({}), jax.random.key(0), "at least one random parameter"),
+        (PLANE_2, 0, "jax.random.key"),
+        (PLANE_2, jax.random.split(jax.random.key(0), 3), "one JAX key"),
+    ],
+    ids=["a dict", "nothing random", "a number for a key", "three keys"],
+)
+def test_what_is_no_space_or_key_is_said_at_the_door(space, key, says):
+    with pytest.raises(ParameterError, match=says):
+        ps.rare.estimate(lambda p: 3.0 - p["u"][0], space, key)
+
+
+def test_nothing_but_failed_runs_is_said_so():
+    event = ps.rare.estimate(lambda p: jnp.nan * p["u"][0], PLANE_2, jax.random.key(0), max_calls=300)
+    assert event.bounds == (0.0, 1.0)
+    assert event.warnings[-1].startswith(f"{event.failed_runs} of {event.calls + event.gradient_calls} runs")
+
+
 def test_a_vector_is_no_limit_state():
     with pytest.raises(ParameterError, match="scalar"):
         ps.rare.estimate(lambda p: p["u"], PLANE_2, jax.random.key(0))

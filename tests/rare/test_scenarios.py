@@ -72,9 +72,15 @@ def test_design_point_of_a_plane(event):
     assert event.modes["load_at_design_point"].values[0] == pytest.approx(10 + 2 * expected[0], abs=0.1)
 
 
-def test_sampling_nothing_is_an_error(event):
+@pytest.mark.parametrize("n", [0, -1, 2.5])
+def test_sampling_nothing_is_an_error(event, n):
     with pytest.raises(ParameterError):
-        event.sample(jax.random.key(0), 0)
+        event.sample(jax.random.key(0), n)
+    with pytest.raises(ParameterError):
+        event.spread(n)
+
+
+def test_levels_are_between_0_and_1(event):
     with pytest.raises(ParameterError):
         event.interval(1.0)
 
