@@ -159,7 +159,7 @@ def _check(space, key, target_cov, max_calls):
             got=repr(space),
             advice="of a simulator it is sim.space",
         )
-    if np.shape(_key_data(key)) not in ((2,), (4,)):
+    if not _is_key(key):
         raise ParameterError("not a key", key="key", wanted="one JAX key, jax.random.key(0)", got=repr(key))
     if not isinstance(target_cov, float | int | np.floating) or not 0 < target_cov < 1:
         raise ParameterError(
@@ -178,8 +178,8 @@ def _check(space, key, target_cov, max_calls):
         )
 
 
-def _key_data(key):
+def _is_key(key):
     try:
-        return jax.random.key_data(key)
+        return jax.random.key_data(key).ndim == 1
     except TypeError:
-        return None
+        return False

@@ -264,7 +264,7 @@ class Event:
 
 def _is_count(n) -> bool:
     """Whether `n` is a whole number of at least 1."""
-    return isinstance(n, int | np.integer) and not isinstance(n, bool) and n >= 1
+    return isinstance(n, int | np.integer) and not isinstance(n, bool) and int(n) >= 1
 
 
 def _attributes(unit, text):

@@ -23,7 +23,12 @@ import xarray as xr
 
 from physsynth.core.space import ParameterSpace
 
-SHIFT = 1e-3
+SHIFT, DIFFERENCE = 1e-3, 1e-3
+_TRUNCATED = (
+    type(dist.TruncatedNormal(low=0.0, high=1.0))
+    | type(dist.TruncatedNormal(low=0.0))
+    | type(dist.TruncatedNormal(high=0.0))
+)
 
 
 @dataclass(frozen=True)
@@ -94,7 +99,8 @@ def _arguments(parameter, distribution):
 
 
 def _core(distribution):
-    while isinstance(distribution, dist.Independent | dist.ExpandedDistribution):
+    """Return what is inside; of a truncated distribution the one that is cut, its bounds being fixed."""
+    while isinstance(distribution, dist.Independent | dist.ExpandedDistribution | _TRUNCATED):
         distribution = distribution.base_dist
     return distribution
 
@@ -114,10 +120,16 @@ def _scores(space, values, argument):
     distribution = space.parameters[argument.parameter].distribution
     if _support_moves(distribution, argument):
         return np.full(len(values[argument.parameter]), np.nan)
-    derivative = jax.jvp(lambda theta: _log_prob(space, argument, theta, values), (argument.value,), (1.0,))[
-        1
-    ]
-    return np.asarray(derivative, float)
+
+    def log_prob(theta):
+        return _log_prob(space, argument, theta, values)
+
+    try:
+        return np.asarray(jax.jvp(log_prob, (argument.value,), (1.0,))[1], float)
+    except ValueError:  # how JAX says that a distribution function, of a beta for one, has no such derivative
+        step = DIFFERENCE * max(abs(argument.value), DIFFERENCE)
+        rise = log_prob(argument.value + step) - log_prob(argument.value - step)
+        return np.asarray(rise, float) / (2 * step)
 
 
 def _log_prob(space, argument, theta, values):
@@ -136,6 +148,9 @@ def rebuilt(distribution: dist.Distribution, name: str, value) -> dist.Distribut
         return rebuilt(distribution.base_dist, name, value).to_event(distribution.reinterpreted_batch_ndims)
     if isinstance(distribution, dist.ExpandedDistribution):
         return rebuilt(distribution.base_dist, name, value).expand(distribution.batch_shape)
+    if isinstance(distribution, _TRUNCATED):
+        bounds = {side: getattr(distribution, side) for side in distribution.arg_constraints}
+        return type(distribution)(rebuilt(_core(distribution), name, value), **bounds)
     arguments = {
         k: getattr(distribution, k) for k in distribution.arg_constraints if hasattr(distribution, k)
     }
