@@ -128,7 +128,8 @@ def _scores(space, values, argument):
         return np.asarray(jax.jvp(log_prob, (argument.value,), (1.0,))[1], float)
     except ValueError:  # how JAX says that a distribution function, of a beta for one, has no such derivative
         step = DIFFERENCE * max(abs(argument.value), DIFFERENCE)
-        rise = log_prob(argument.value + step) - log_prob(argument.value - step)
+        compiled = jax.jit(log_prob)
+        rise = compiled(argument.value + step) - compiled(argument.value - step)
         return np.asarray(rise, float) / (2 * step)
 
 
