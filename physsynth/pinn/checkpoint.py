@@ -38,12 +38,18 @@ class Checkpoint:
         """Write the state so that the file appears whole or not at all."""
         if self.path is None:
             return
-        leaves = jax.tree.leaves((jnp.stack(state.trail), state.memory, state.scales))
+        leaves = jax.tree.leaves((np.stack(state.trail), state.memory))
         arrays = {
             f"part_{i}": ([f"d{i}_{axis}" for axis in range(np.ndim(leaf))], np.asarray(leaf))
             for i, leaf in enumerate(leaves)
         }
-        kept = {"run": self._run(), "stage": state.stage, "age": state.age, "history": state.history}
+        kept = {
+            "run": self._run(),
+            "stage": state.stage,
+            "age": state.age,
+            "history": state.history,
+            "scales": state.scales,
+        }
         # As bytes: an attribute of an HDF5 file ends at 64 KiB.
         arrays["state"] = (["byte"], np.frombuffer(json.dumps(kept).encode(), np.uint8))
         files.write(self.path, xr.Dataset(arrays))
@@ -70,11 +76,11 @@ class Checkpoint:
                 advice="remove the file, or give another path",
             )
         memory = self.training.stages[kept["stage"]].optimiser.start(state.weights)
-        shape = jax.tree.structure((state.weights, memory, state.scales))
+        shape = jax.tree.structure((state.weights, memory))
         leaves = [jnp.asarray(data[f"part_{i}"].values) for i in range(shape.num_leaves)]
-        trail, memory, scales = jax.tree.unflatten(shape, leaves)
+        trail, memory = jax.tree.unflatten(shape, leaves)
         place = (kept["stage"], kept["age"], kept["history"])
-        return State(trail[-1], memory, scales, *place, tuple(trail), state.key)
+        return State(trail[-1], memory, kept["scales"], *place, tuple(trail), state.key)
 
     def _run(self):
         trial = self.training.objective.trial

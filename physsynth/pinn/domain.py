@@ -14,6 +14,7 @@ from physsynth.core.errors import ParameterError, unknown_name
 
 Interval = tuple[float, float]
 Points = dict[str, jax.Array]
+HostPoints = dict[str, np.ndarray]
 _SPARE = 4
 
 
@@ -72,26 +73,26 @@ class Domain:
         """Measure of the domain."""
         return _volume(self.intervals) - sum(_volume({**self.intervals, **box}) for box in self.without)
 
-    def sample(self, key: jax.Array, n: int) -> Points:
+    def sample(self, rng: np.random.Generator, n: int) -> HostPoints:
         """Draw `n` points uniformly."""
         spare = n if not self.without else _SPARE * n
-        unit = jax.random.uniform(key, (len(self.intervals), spare))
+        unit = rng.uniform(size=(len(self.intervals), spare))
         points = {
             name: low + (high - low) * row
             for (name, (low, high)), row in zip(self.intervals.items(), unit, strict=True)
         }
         if not self.without:
             return points
-        first = jnp.argsort(~self.contains(points), stable=True)[:n]
+        first = np.argsort(~self.contains(points), kind="stable")[:n]
         return {name: value[first] for name, value in points.items()}
 
-    def contains(self, points: Mapping[str, jax.Array]) -> jax.Array:
+    def contains(self, points: HostPoints) -> np.ndarray:
         """Whether points of the box lie outside all cuts."""
         cut = (
-            jnp.all(jnp.stack([(points[c] > low) & (points[c] < high) for c, (low, high) in box.items()]), 0)
+            np.all([(points[c] > low) & (points[c] < high) for c, (low, high) in box.items()], axis=0)
             for box in self.without
         )
-        return ~jnp.any(jnp.stack([jnp.zeros_like(next(iter(points.values())), bool), *cut]), axis=0)
+        return ~np.any([np.zeros_like(next(iter(points.values())), bool), *cut], axis=0)
 
     def cut_distances(self) -> list[Callable[[Mapping], jax.Array]]:
         """Return, for each cut, a function that vanishes on its boundary and is positive outside it."""

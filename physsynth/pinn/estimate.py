@@ -14,15 +14,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from physsynth.pinn.domain import Points
 from physsynth.pinn.objective import Objective
-from physsynth.pinn.terms import sample
+from physsynth.pinn.once import SELDOM
+from physsynth.pinn.terms import EQUATION
 
 POINTS = 4000
 STATES = 16
@@ -62,9 +61,9 @@ class ErrorEstimate:
 def estimate(
     objective: Objective,
     trail: Sequence[jax.Array],
-    scales: dict[str, jax.Array],
-    key: jax.Array,
-    at: Mapping[str, jax.Array] | None = None,
+    scales: Mapping[str, float],
+    rng: np.random.Generator,
+    at: Mapping[str, float] | None = None,
 ) -> ErrorEstimate:
     """Estimate the error of the last of the weights that training passed through.
 
@@ -73,21 +72,41 @@ def estimate(
     objective : Objective
     trail : sequence of array (weight,)
         The weights after each round.
-    scales : dict of array ()
+    scales : dict of float
         The weight of each term against the equation.
-    key : array
+    rng : generator
         Fresh points are drawn from it.
-    at : mapping of str to array (), optional
+    at : mapping of str to float, optional
         Values of varied parameters, which are drawn from their ranges otherwise.
     """
-    chosen = jnp.stack([trail[i] for i in _spread(len(trail))])
-    fields, rows = _measure(objective)(chosen, scales, key, dict(at or {}))
-    names = objective.trial.problem.fields
-    residual = float(jnp.linalg.norm(rows[-1]))
-    constants = {name: _stability(fields[name], rows) for name in names}
-    relative = {name: constants[name] * residual / _norm(fields[name][-1]) for name in names}
+    chosen = np.stack([trail[i] for i in _spread(len(trail))])
+    draws = {term.name: _fixed(term.draw(rng, POINTS), at or {}) for term in objective.terms}
+    data = {term.name: objective.batch(term, draws[term.name], scales[term.name]) for term in objective.terms}
+    fields, rows = _measured(objective, chosen, data)
+    residual = float(np.linalg.norm(rows[-1]))
+    constants = {name: _stability(values, rows) for name, values in fields.items()}
+    relative = {name: constants[name] * residual / _rms(fields[name][-1]) for name in fields}
     found = ErrorEstimate(relative, constants, residual)
     return found if found.converged else replace(found, relative=_nothing_known(relative))
+
+
+def _fixed(points, at):
+    return {name: np.broadcast_to(at.get(name, value), value.shape) for name, value in points.items()}
+
+
+def _measured(objective, states, data):
+    """Return the fields (state, point) and residuals (state, row), so that their squares sum to the loss."""
+
+    def measured(states, data):
+        def one(weights):
+            inside = data[EQUATION].frames
+            jets = jax.lax.map(lambda frame: objective.trial.jets(weights, frame), inside)
+            fields = {name: jet.coefficients[:, 0].reshape(-1) for name, jet in jets.items()}
+            return fields, jnp.concatenate(list(objective.all_rows(weights, data)))
+
+        return jax.lax.map(one, states)
+
+    return jax.tree.map(np.asarray, objective.compiled("measured", measured, SELDOM)(states, data))
 
 
 def handed_on(parts: Sequence[tuple[float, ErrorEstimate]], orders: Mapping[str, int]) -> ErrorEstimate:
@@ -127,41 +146,6 @@ def _nothing_known(relative):
     return {name: max(error, 1.0) if np.isfinite(error) else np.inf for name, error in relative.items()}
 
 
-def residual_rows(objective: Objective, weights: jax.Array, draws: dict[str, Points], scales) -> jax.Array:
-    """Return the residuals of all terms (row,), scaled so that their squares sum to the mean square."""
-    parts = []
-    for term in objective.terms:
-        batch = objective.batch(term, draws[term.name], scales[term.name])
-        rows = jax.lax.map(lambda frame, term=term: objective.rows(weights, term, frame), batch.frames)
-        parts.append(jnp.sqrt(batch.scale / rows.size) * rows.reshape(-1))
-    return jnp.concatenate(parts)
-
-
-@lru_cache(maxsize=8)
-def _measure(objective):
-    """Return a compiled function: fields (state, point) and residuals (state, row) at fresh points."""
-
-    def run(states, scales, key, at):
-        def fixed(points):
-            return {
-                name: jnp.broadcast_to(at.get(name, value), value.shape) for name, value in points.items()
-            }
-
-        keys = jax.random.split(key, len(objective.terms))
-        pairs = zip(objective.terms, keys, strict=True)
-        draws = {term.name: fixed(term.draw(k, POINTS)) for term, k in pairs}
-        points = fixed(sample(objective.trial.problem, key, POINTS))
-        frame = objective.trial.frame(points, objective.values_only)
-
-        def one(weights):
-            jets = objective.trial.jets(weights, frame)
-            return {n: jet.value for n, jet in jets.items()}, residual_rows(objective, weights, draws, scales)
-
-        return jax.lax.map(one, states)
-
-    return jax.jit(run)
-
-
 def _spread(count):
     """Return the places of `STATES` rounds, denser towards the last, which ends them.
 
@@ -173,14 +157,13 @@ def _spread(count):
 
 def _stability(field, rows):
     """Return the largest ratio of a change of the field to the change of the residual."""
-    residual = jnp.linalg.norm(rows, axis=1)
-    apart = jnp.linalg.norm(rows[:-1] - rows[-1], axis=1)
-    moved = jnp.sqrt(jnp.mean((field[:-1] - field[-1]) ** 2, axis=1))
+    residual = np.linalg.norm(rows, axis=1)
+    apart = np.linalg.norm(rows[:-1] - rows[-1], axis=1)
+    moved = np.sqrt(np.mean((field[:-1] - field[-1]) ** 2, axis=1))
     near = (residual[:-1] <= _FARTHEST * residual[-1]) & (apart >= residual[-1])
-    ratio = jnp.where(near, moved / jnp.maximum(apart, 1e-300), 0.0)
     # A network that never moved away from where it is has measured nothing.
-    return float(jnp.where(jnp.any(near), jnp.max(ratio), jnp.inf))
+    return float(np.max(moved[near] / np.maximum(apart[near], 1e-300))) if np.any(near) else np.inf
 
 
-def _norm(values):
-    return float(jnp.sqrt(jnp.mean(values**2)))
+def _rms(values):
+    return float(np.sqrt(np.mean(values**2)))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from physsynth.pinn.ansatz import Ansatz
 from physsynth.pinn.conditions import Dirichlet, Initial, Neumann, Robin, faces
 from physsynth.pinn.field import Field
 from physsynth.pinn.jet import taylor
+from physsynth.pinn.once import once
 from physsynth.pinn.problem import Problem, Values
 from physsynth.pinn.terms import sample
 
@@ -54,14 +56,14 @@ def initial_rate(problem: Problem, time: str) -> float:
     if not all(orders.values()) or len(problem.equations or ("",)) != len(problem.fields):
         return 0.0
     with jax.enable_x64(True):
-        points = sample(problem, jax.random.key(0), _SAMPLE) | problem.constants
-        points[time] = jnp.asarray(problem.domain.intervals[time][0], float)
-        points = {name: jnp.broadcast_to(value, _SAMPLE) for name, value in points.items()}
-        rates = jax.jit(lambda: _rates(problem, time, orders, points))()
-    return float(jnp.max(jnp.where(jnp.isfinite(rates), rates, 0.0)))
+        rates = once(lambda: _rates(problem, time, orders))
+    return float(np.max(np.where(np.isfinite(rates), rates, 0.0)))
 
 
-def _rates(problem, time, orders, points):
+def _rates(problem, time, orders):
+    start = {time: problem.domain.intervals[time][0]}
+    values = sample(problem, np.random.default_rng(0), _SAMPLE) | problem.constants | start
+    points = {name: jnp.broadcast_to(value, _SAMPLE) for name, value in values.items()}
     ansatz = Ansatz(problem)
     jets = {name: taylor(ansatz.lift(name), points, problem.indices) for name in problem.fields}
 

@@ -13,7 +13,6 @@ import math
 import time as clock
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +21,7 @@ import jax
 from physsynth.pinn.budget import Budget
 from physsynth.pinn.checkpoint import Checkpoint
 from physsynth.pinn.domain import Interval
+from physsynth.pinn.draws import ERROR, generator
 from physsynth.pinn.estimate import ErrorEstimate, estimate, handed_on
 from physsynth.pinn.evolution import initial_rate
 from physsynth.pinn.networks import Architecture
@@ -117,7 +117,11 @@ class Walk:
     parts: list[tuple[float, ErrorEstimate]] = field(default_factory=list)
     used: int = 0
     attempts: int = 0
-    compiled: dict = field(default_factory=dict)
+
+    @property
+    def compiled(self) -> dict:
+        """What is compiled for all windows: what depends on the window reaches it as data."""
+        return self.whole.objective.cache
 
     def run(self) -> Solution:
         """Go through all of time."""
@@ -146,28 +150,16 @@ class Walk:
     def _attempt(self, interval) -> _Attempt:
         number, self.attempts = self.attempts, self.attempts + 1
         key = self.key if number == 0 else jax.random.fold_in(self.key, number)
-        training_key, error_key = jax.random.split(key)
         training = self.whole if interval == self._interval else self._training(interval)
-        return _Attempt(interval, training, Checkpoint(self._path(number), training, training_key), error_key)
+        return _Attempt(interval, training, Checkpoint(self._path(number), training, key), key)
 
     def _training(self, interval) -> Training:
         """Return the training of a window; after the first only its last stage, from known weights."""
-        objective = Objective(
-            Trial(window(self._problem, self.time, interval, self.solution), self.recipe.network)
-        )
+        part = window(self._problem, self.time, interval, self.solution)
+        objective = Objective(Trial(part, self.recipe.network), self.compiled)
         if self.solution is None:
             return Training(objective, self.recipe.stages, self.recipe.sampling)
-        stages = self.recipe.stages[-1:]
-        minimisers = self._minimisers(objective, stages)
-        return Training(objective, stages, self.recipe.sampling, self.solution.weights, minimisers)
-
-    def _minimisers(self, objective, stages):
-        """Return compiled optimisers: what depends on the window reaches them as data."""
-        terms = tuple(term.name for term in objective.terms)
-        for stage in stages:
-            fresh = jax.jit(partial(stage.optimiser.run, objective))
-            self.compiled.setdefault((stage.optimiser, terms), fresh)
-        return tuple(self.compiled[stage.optimiser, terms] for stage in stages)
+        return Training(objective, self.recipe.stages[-1:], self.recipe.sampling, self.solution.weights)
 
     def _path(self, number):
         if self.checkpoint is None or number == 0:
@@ -203,7 +195,7 @@ class Walk:
         return self._estimate(attempt, trail, state).largest <= self.march.accept
 
     def _estimate(self, attempt, trail, state):
-        return estimate(attempt.training.objective, trail, state.scales, attempt.key)
+        return estimate(attempt.training.objective, trail, state.scales, generator(attempt.key, *ERROR))
 
     def _keep(self, attempt, state):
         low, high = attempt.interval

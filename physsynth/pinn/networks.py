@@ -14,8 +14,8 @@ from typing import NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
-from jax.flatten_util import ravel_pytree
 
 from physsynth.core.errors import unknown_name
 from physsynth.pinn.jet import Jet, sin_cos, tanh
@@ -24,7 +24,7 @@ from physsynth.pinn.jet import Jet, sin_cos, tanh
 class Architecture(Protocol):
     """The specification of a network."""
 
-    def build(self, inputs: int, outputs: int, rngs: nnx.Rngs) -> Callable[[Jet], Jet]:
+    def build(self, inputs: int, outputs: int, rng: np.random.Generator) -> Callable[[Jet], Jet]:
         """Return the network, a flax module, with its weights drawn."""
         ...
 
@@ -35,14 +35,14 @@ class Network(NamedTuple):
     Attributes
     ----------
     draw : callable
-        Gives fresh weights (weight,) from a key.
+        Gives fresh weights (weight,) from a generator of random numbers.
     apply : callable
         Gives the jet of the outputs from weights and the jet of the inputs.
     shapes : tuple of (rows, columns)
         Of the matrices that lie in the vector one after another; a bias has one row.
     """
 
-    draw: Callable[[jax.Array], jax.Array]
+    draw: Callable[[np.random.Generator], jax.Array]
     apply: Callable[[jax.Array, Jet], Jet]
     shapes: tuple[tuple[int, int], ...]
 
@@ -60,16 +60,20 @@ def build(architecture: Architecture, inputs: int, outputs: int) -> Network:
     >>> build(MLP(width=20, depth=3), inputs=2, outputs=1).size
     921
     """
-    graph, abstract = nnx.split(nnx.eval_shape(lambda: architecture.build(inputs, outputs, nnx.Rngs(0))))
-    state = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), abstract)
-    unravel = ravel_pytree(state)[1]
+    graph, state = nnx.split(architecture.build(inputs, outputs, np.random.default_rng(0)))
+    leaves, structure = jax.tree.flatten(state)
+    ends = np.cumsum([leaf.size for leaf in leaves])
 
-    @jax.jit
-    def draw(key):
-        return ravel_pytree(nnx.state(architecture.build(inputs, outputs, nnx.Rngs(key))))[0]
+    def draw(rng):
+        drawn = jax.tree.leaves(nnx.state(architecture.build(inputs, outputs, rng)))
+        return jnp.asarray(np.concatenate([np.asarray(leaf).ravel() for leaf in drawn]))
 
-    shapes = tuple((leaf.size // leaf.shape[-1], leaf.shape[-1]) for leaf in jax.tree.leaves(state))
-    return Network(draw, lambda theta, z: nnx.merge(graph, unravel(theta))(z), shapes)
+    def apply(theta, z):
+        parts = zip(jnp.split(theta, ends[:-1]), leaves, strict=True)
+        weights = jax.tree.unflatten(structure, [part.reshape(leaf.shape) for part, leaf in parts])
+        return nnx.merge(graph, weights)(z)
+
+    return Network(draw, apply, tuple((leaf.size // leaf.shape[-1], leaf.shape[-1]) for leaf in leaves))
 
 
 @dataclass(frozen=True)
@@ -79,9 +83,9 @@ class MLP:
     width: int = 20
     depth: int = 3
 
-    def build(self, inputs: int, outputs: int, rngs: nnx.Rngs) -> _MLP:
+    def build(self, inputs: int, outputs: int, rng: np.random.Generator) -> _MLP:
         """Return the network with its weights drawn."""
-        return _MLP([inputs, *[self.width] * self.depth, outputs], rngs)
+        return _MLP([inputs, *[self.width] * self.depth, outputs], rng)
 
 
 @dataclass(frozen=True)
@@ -91,9 +95,9 @@ class ModifiedMLP:
     width: int = 20
     depth: int = 3
 
-    def build(self, inputs: int, outputs: int, rngs: nnx.Rngs) -> _ModifiedMLP:
+    def build(self, inputs: int, outputs: int, rng: np.random.Generator) -> _ModifiedMLP:
         """Return the network with its weights drawn."""
-        return _ModifiedMLP([inputs, *[self.width] * self.depth, outputs], rngs)
+        return _ModifiedMLP([inputs, *[self.width] * self.depth, outputs], rng)
 
 
 @dataclass(frozen=True)
@@ -105,9 +109,9 @@ class Fourier:
     waves: int = 16
     scale: float = 3.0
 
-    def build(self, inputs: int, outputs: int, rngs: nnx.Rngs) -> _Fourier:
+    def build(self, inputs: int, outputs: int, rng: np.random.Generator) -> _Fourier:
         """Return the network with its weights drawn."""
-        return _Fourier(self, inputs, outputs, rngs)
+        return _Fourier(self, inputs, outputs, rng)
 
 
 @dataclass(frozen=True)
@@ -118,9 +122,9 @@ class Separable:
     depth: int = 2
     rank: int = 12
 
-    def build(self, inputs: int, outputs: int, rngs: nnx.Rngs) -> _Separable:
+    def build(self, inputs: int, outputs: int, rng: np.random.Generator) -> _Separable:
         """Return the network with its weights drawn."""
-        return _Separable(self, inputs, outputs, rngs)
+        return _Separable(self, inputs, outputs, rng)
 
 
 NETWORKS = {"mlp": MLP, "modified_mlp": ModifiedMLP, "fourier": Fourier, "separable": Separable}
@@ -144,18 +148,18 @@ def from_data(data: dict) -> Architecture:
 class _Dense(nnx.Module):
     """Glorot's normal weights (Glorot, Bengio 2010), no bias to begin with."""
 
-    def __init__(self, inputs: int, outputs: int, rngs: nnx.Rngs):
-        scale = jnp.sqrt(2.0 / (inputs + outputs))
-        self.kernel = nnx.Param(scale * jax.random.normal(rngs.params(), (inputs, outputs)))
-        self.bias = nnx.Param(jnp.zeros(outputs))
+    def __init__(self, inputs: int, outputs: int, rng: np.random.Generator):
+        scale = np.sqrt(2.0 / (inputs + outputs))
+        self.kernel = nnx.Param(jnp.asarray(scale * rng.normal(size=(inputs, outputs)), float))
+        self.bias = nnx.Param(jnp.asarray(np.zeros(outputs), float))
 
     def __call__(self, z: Jet) -> Jet:
         return z @ self.kernel[...] + self.bias[...]
 
 
 class _MLP(nnx.Module):
-    def __init__(self, sizes: list[int], rngs: nnx.Rngs):
-        self.layers = nnx.List([_Dense(a, b, rngs) for a, b in pairwise(sizes)])
+    def __init__(self, sizes: list[int], rng: np.random.Generator):
+        self.layers = nnx.List([_Dense(a, b, rng) for a, b in pairwise(sizes)])
 
     def __call__(self, z: Jet) -> Jet:
         *hidden, last = self.layers
@@ -165,9 +169,9 @@ class _MLP(nnx.Module):
 
 
 class _ModifiedMLP(nnx.Module):
-    def __init__(self, sizes: list[int], rngs: nnx.Rngs):
-        self.gates = nnx.List([_Dense(sizes[0], sizes[1], rngs) for _ in range(2)])
-        self.layers = nnx.List([_Dense(a, b, rngs) for a, b in pairwise(sizes)])
+    def __init__(self, sizes: list[int], rng: np.random.Generator):
+        self.gates = nnx.List([_Dense(sizes[0], sizes[1], rng) for _ in range(2)])
+        self.layers = nnx.List([_Dense(a, b, rng) for a, b in pairwise(sizes)])
 
     def __call__(self, z: Jet) -> Jet:
         first, second = (tanh(gate(z)) for gate in self.gates)
@@ -178,9 +182,9 @@ class _ModifiedMLP(nnx.Module):
 
 
 class _Fourier(nnx.Module):
-    def __init__(self, spec: Fourier, inputs: int, outputs: int, rngs: nnx.Rngs):
-        self.frequencies = nnx.Param(spec.scale * jax.random.normal(rngs.params(), (inputs, spec.waves)))
-        self.body = _MLP([2 * spec.waves, *[spec.width] * spec.depth, outputs], rngs)
+    def __init__(self, spec: Fourier, inputs: int, outputs: int, rng: np.random.Generator):
+        self.frequencies = nnx.Param(jnp.asarray(spec.scale * rng.normal(size=(inputs, spec.waves)), float))
+        self.body = _MLP([2 * spec.waves, *[spec.width] * spec.depth, outputs], rng)
 
     def __call__(self, z: Jet) -> Jet:
         sine, cosine = sin_cos(z @ self.frequencies[...])
@@ -189,10 +193,10 @@ class _Fourier(nnx.Module):
 
 
 class _Separable(nnx.Module):
-    def __init__(self, spec: Separable, inputs: int, outputs: int, rngs: nnx.Rngs):
+    def __init__(self, spec: Separable, inputs: int, outputs: int, rng: np.random.Generator):
         sizes = [1, *[spec.width] * spec.depth, spec.rank]
-        self.factors = nnx.List([_MLP(sizes, rngs) for _ in range(inputs)])
-        self.last = _Dense(spec.rank, outputs, rngs)
+        self.factors = nnx.List([_MLP(sizes, rng) for _ in range(inputs)])
+        self.last = _Dense(spec.rank, outputs, rng)
 
     def __call__(self, z: Jet) -> Jet:
         product, *others = (factor(z[..., i : i + 1]) for i, factor in enumerate(self.factors))

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Hashable, Iterator
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from physsynth.pinn.domain import Points
+from physsynth.pinn.domain import HostPoints
 from physsynth.pinn.indices import Indices
+from physsynth.pinn.once import SELDOM
 from physsynth.pinn.terms import Term, terms
 from physsynth.pinn.trial import Frame, Trial
 
@@ -28,16 +31,17 @@ class Batch:
         With a leading axis of blocks.
     weights : array (block, point)
         Of each point, with mean 1; causal weights for instance.
-    scale : array ()
+    scale : float
         Of the term within the loss.
     """
 
     frames: Frame
-    weights: jax.Array
-    scale: jax.Array
+    weights: np.ndarray
+    scale: float
 
 
 Batches = dict[str, Batch]
+Gradients = dict[str, tuple[float, np.ndarray]]
 
 
 class Normal(NamedTuple):
@@ -50,9 +54,24 @@ class Normal(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Objective:
-    """The weighted mean square of all terms of a problem."""
+    """The weighted mean square of all terms of a problem.
+
+    Attributes
+    ----------
+    trial : Trial
+    cache : dict
+        Compiled functions of weights and frames; objectives whose problems differ by their frames alone
+        (windows of time) share one.
+    """
 
     trial: Trial
+    cache: dict[Hashable, Callable] = field(default_factory=dict)
+
+    def compiled(self, name: Hashable, function: Callable, options: dict | None = None) -> Callable:
+        """Return a function compiled, or what was compiled before by this name."""
+        if name not in self.cache:
+            self.cache[name] = jax.jit(function, compiler_options=options)
+        return self.cache[name]
 
     @cached_property
     def terms(self) -> tuple[Term, ...]:
@@ -64,27 +83,47 @@ class Objective:
         """The fields without derivatives."""
         return Indices.closure(self.trial.problem.coordinates, [])
 
-    def batch(self, term: Term, points: Points, scale: jax.Array, weights: jax.Array | None = None) -> Batch:
+    def batch(
+        self, term: Term, points: HostPoints, scale: float = 1.0, weights: np.ndarray | None = None
+    ) -> Batch:
         """Lay the points of a term out in blocks, with what does not depend on the network."""
         n = next(iter(points.values())).shape[0]
-        size = BLOCK if n % BLOCK == 0 and term.quadrature is None else n
-        blocks = {name: value.reshape(-1, size) for name, value in points.items()}
-        weights = jnp.ones((n // size, size)) if weights is None else weights.reshape(-1, size)
-        frames = jax.vmap(lambda points: self.trial.frame(points, term.indices))(blocks)
-        return Batch(frames, weights, jnp.asarray(scale, float))
+        shape = _blocks(n) if term.quadrature is None else (1, n)
+        blocks = {name: np.reshape(value, shape) for name, value in points.items()}
+        weights = np.ones(n) if weights is None else weights
+        return Batch(self._frames(blocks, term.indices), jax.device_put(weights.reshape(shape)), scale)
 
-    def picked(self, batch: Batch, chosen: jax.Array, scale: jax.Array, weights: jax.Array) -> Batch:
+    @cached_property
+    def _frames(self):
+        """Compiled: the frames of blocks of points; not shared, as it holds the values of conditions."""
+
+        def frames(blocks, indices):
+            return jax.vmap(lambda points: self.trial.frame(points, indices))(blocks)
+
+        return jax.jit(frames, static_argnames="indices", compiler_options=SELDOM)
+
+    def picked(self, batch: Batch, chosen: np.ndarray, scale: float, weights: np.ndarray) -> Batch:
         """Lay out some of the points of a batch, by their number, with the weight of each point of it."""
-        size = BLOCK if chosen.size % BLOCK == 0 else chosen.size
-        blocks = chosen.reshape(-1, size)
-        block, place = blocks // batch.weights.shape[1], blocks % batch.weights.shape[1]
-        axes = _point_axes(batch.frames)
+        shape = _blocks(chosen.size)
 
         def pick(array, axis):
-            # The blocks come first, the points after the derivatives.
-            return array[block, place] if axis == 0 else jnp.moveaxis(array[block, :, place], 2, 1)
+            flat = np.moveaxis(np.asarray(array), axis + 1, 1)
+            some = flat.reshape(-1, *flat.shape[2:])[chosen]
+            return np.moveaxis(some.reshape(*shape, *some.shape[1:]), 1, axis + 1)
 
-        return Batch(jax.tree.map(pick, batch.frames, axes), weights[blocks], jnp.asarray(scale, float))
+        frames = jax.tree.map(pick, batch.frames, _point_axes(batch.frames))
+        return Batch(jax.device_put(frames), jax.device_put(weights[chosen].reshape(shape)), scale)
+
+    def sizes(self, weights: jax.Array, term: Term, batch: Batch) -> np.ndarray:
+        """Return the Euclidean norm of a term's residual at each point (point,), over its equations."""
+
+        def sizes(weights, frames):
+            return jax.lax.map(
+                lambda frame: jnp.linalg.norm(self.residuals(weights, term, frame), axis=0), frames
+            )
+
+        compiled = self.compiled(("sizes", term.name), sizes, SELDOM)
+        return np.asarray(compiled(weights, batch.frames)).reshape(-1)
 
     def residuals(self, weights: jax.Array, term: Term, frame: Frame) -> jax.Array:
         """Return the residual of a term at the points of a frame (equation, point)."""
@@ -94,17 +133,25 @@ class Objective:
         """Return the residual's rows (equation, row): points, contracted where the term says so."""
         return _contract(term, self.residuals(weights, term, frame))
 
-    def value_and_gradient(self, weights: jax.Array, data: Batches) -> tuple[jax.Array, jax.Array]:
+    def evaluate(self, weights: np.ndarray, data: Batches) -> tuple[float, np.ndarray]:
         """Return the loss and its gradient."""
-        value, gradient = jnp.zeros((), weights.dtype), jnp.zeros_like(weights)
-        for term in self.terms:
-            v, g = self.term_value_and_gradient(weights, term, data[term.name])
-            value, gradient = value + data[term.name].scale * v, gradient + data[term.name].scale * g
-        return value, gradient
+        parts = self.gradients(weights, data)
+        scales = {name: float(data[name].scale) for name in parts}
+        value = sum(scales[name] * float(value) for name, (value, _) in parts.items())
+        return value, np.sum([scales[name] * g for name, (_, g) in parts.items()], axis=0)
 
-    def term_value_and_gradient(self, weights: jax.Array, term: Term, batch: Batch):
-        """Return the mean square of one term, unscaled, and its gradient."""
+    def gradients(self, weights: jax.Array | np.ndarray, data: Batches) -> Gradients:
+        """Return the mean square of each term, unscaled, and its gradient."""
 
+        def gradients(weights, data):
+            return {
+                term.name: self._value_and_gradient(weights, term, data[term.name]) for term in self.terms
+            }
+
+        found = self.compiled("gradients", gradients)(weights, data)
+        return {name: (value, np.asarray(gradient)) for name, (value, gradient) in found.items()}
+
+    def _value_and_gradient(self, weights, term, batch):
         def block(total, part):
             return jax.tree.map(
                 jnp.add, total, jax.value_and_grad(self._mean_square)(weights, term, *part)
@@ -113,6 +160,13 @@ class Objective:
         start = (jnp.zeros((), weights.dtype), jnp.zeros_like(weights))
         total, _ = jax.lax.scan(block, start, (batch.frames, batch.weights))
         return jax.tree.map(lambda x: x / batch.weights.shape[0], total)
+
+    def all_rows(self, weights: jax.Array, data: Batches) -> Iterator[jax.Array]:
+        """Yield the residuals of each term (row,), scaled so that their squares sum to its mean square."""
+        for term in self.terms:
+            batch = data[term.name]
+            rows = jax.lax.map(lambda frame, term=term: self.rows(weights, term, frame), batch.frames)
+            yield jnp.sqrt(batch.scale / rows.size) * rows.reshape(-1)
 
     def value(self, weights: jax.Array, data: Batches) -> jax.Array:
         """Return the loss alone."""
@@ -188,6 +242,11 @@ class Objective:
         return share * r.reshape(-1), share * J.reshape(-1, weights.size)
 
 
+def _blocks(count):
+    """Return the shape in which so many points are laid out."""
+    return (-1, BLOCK) if count % BLOCK == 0 else (1, count)
+
+
 def _zeros(size, dtype):
     return Normal(jnp.zeros((size, size), dtype), jnp.zeros(size, dtype), jnp.zeros((), dtype))
 
@@ -201,12 +260,15 @@ def _contract(term, residual):
 
 
 def _point_axes(frame):
-    """Where the points stand in each array of a frame: after the derivatives, first elsewhere."""
+    """Where the points stand in each array of a frame: first, after the derivatives, or after the images."""
     axes = jax.tree.map(lambda _: 1, frame)
-    return replace(axes, points=dict.fromkeys(frame.points, 0))
+    return replace(
+        axes,
+        points=dict.fromkeys(frame.points, 0),
+        features=jax.tree.map(lambda _: 2, frame.features),
+    )
 
 
 def _lengthen(frame):
     """Return the frame of one point as a set of one point."""
-    points = {name: value[None] for name, value in frame.points.items()}
-    return replace(jax.tree.map(lambda c: c[:, None], replace(frame, points={})), points=points)
+    return jax.tree.map(jnp.expand_dims, frame, _point_axes(frame))

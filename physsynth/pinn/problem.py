@@ -88,9 +88,9 @@ class Problem:
         return self.domain.coordinates
 
     @property
-    def constants(self) -> dict[str, jax.Array]:
+    def constants(self) -> dict[str, np.ndarray]:
         """The parameters that have one value."""
-        return {k: jnp.asarray(v, float) for k, v in self._settings.items() if not isinstance(v, Parameter)}
+        return {k: np.asarray(v, float) for k, v in self._settings.items() if not isinstance(v, Parameter)}
 
     @property
     def space(self) -> ParameterSpace:

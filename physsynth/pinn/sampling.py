@@ -10,11 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import jax
-import jax.numpy as jnp
+import numpy as np
 
 from physsynth.pinn.conditions import Initial
 from physsynth.pinn.objective import Batch, Batches, Objective
-from physsynth.pinn.terms import EQUATION, Term
+from physsynth.pinn.terms import EQUATION
 
 _LEAST, _MOST = 1.0, 1e4
 
@@ -37,6 +37,8 @@ class Sampling:
     growth : float
         Rate, per unit of time, at which an error grows once it is made: residuals count for what
         becomes of them by the end. 0 where the equation forgets.
+    uniform_rounds : int
+        Rounds that draw uniformly, as the residual of a network that was hardly trained says little.
     """
 
     points: int = 4000
@@ -44,60 +46,61 @@ class Sampling:
     uniform: float = 1.0
     causality: float = 0.0
     growth: float = 0.0
+    uniform_rounds: int = 2
 
     def draw(
-        self, objective: Objective, weights: jax.Array, scales: dict[str, jax.Array], key: jax.Array
+        self,
+        objective: Objective,
+        weights: jax.Array,
+        scales: dict[str, float],
+        rng: np.random.Generator,
+        rounds: int,
     ) -> Batches:
-        """Return the points of each term for one round."""
-        keys = jax.random.split(key, len(objective.terms))
+        """Return the points of each term for one round, so many rounds after the first."""
         return {
-            term.name: self._batch(objective, term, weights, scales[term.name], k)
-            for term, k in zip(objective.terms, keys, strict=True)
+            term.name: objective.batch(term, term.draw(rng, self.points), scales[term.name])
+            if term.name != EQUATION
+            else self._inside(objective, term, weights if rounds >= self.uniform_rounds else None, rng)
+            for term in objective.terms
         }
 
-    def _batch(self, objective, term, weights, scale, key) -> Batch:
-        if term.name != EQUATION:
-            return objective.batch(term, term.draw(key, self.points), scale)
-        candidates, choice = jax.random.split(key)
-        pool = term.draw(candidates, self.pool * self.points)
-        batch = objective.batch(term, pool, jnp.ones(()))
-        size = _residual_size(objective, term, weights, batch)
+    def _inside(self, objective, term, weights, rng) -> Batch:
+        pool = term.draw(rng, self.pool * self.points)
+        batch = objective.batch(term, pool)
+        size = np.zeros(batch.weights.size) if weights is None else objective.sizes(weights, term, batch)
         importance = self._importance(objective.trial.problem, pool, size)
-        size = size * jnp.sqrt(importance)
-        share = size / jnp.mean(size) + self.uniform
-        chosen = jax.random.choice(choice, size.size, (self.points,), replace=False, p=share / jnp.sum(share))
-        return objective.picked(batch, chosen, scale, importance)
+        share = _relative(size * np.sqrt(importance)) + self.uniform
+        # A race of exponential clocks: points without replacement, in proportion to their shares.
+        chosen = np.argsort(rng.exponential(size=share.size) / share)[: self.points]
+        return objective.picked(batch, chosen, 1.0, importance)
 
     def _importance(self, problem, points, size):
         """Return the weight of each point's squared residual, with mean 1 over the domain."""
         starts = [c for c in problem.conditions if isinstance(c, Initial)]
         if not starts:
-            return jnp.ones_like(size)
+            return np.ones_like(size)
         t = points[starts[0].along]
-        order = jnp.argsort(t)
-        before = jnp.zeros_like(size).at[order].set(jnp.cumsum(size[order] ** 2) / size.size)
-        weight = jnp.exp(-self.causality * before - 2.0 * self.growth * (t - jnp.min(t)))
-        return weight / jnp.mean(weight)
+        order = np.argsort(t)
+        before = np.zeros_like(size)
+        before[order] = np.cumsum(size[order] ** 2) / size.size
+        weight = np.exp(-self.causality * before - 2.0 * self.growth * (t - np.min(t)))
+        return weight / np.mean(weight)
 
 
-def _residual_size(objective: Objective, term: Term, weights: jax.Array, batch: Batch) -> jax.Array:
-    """Return the Euclidean norm of a term's residual at each point (point,), over its equations."""
-    size = jax.lax.map(
-        lambda frame: jnp.linalg.norm(objective.residuals(weights, term, frame), axis=0), batch.frames
-    )
-    return size.reshape(-1)
+def _relative(size):
+    """Return sizes relative to their mean; ones if they vanish."""
+    mean = np.mean(size)
+    return size / mean if 0.0 < mean < np.inf else np.ones_like(size)
 
 
-def balance(objective: Objective, weights: jax.Array, data: Batches) -> dict[str, jax.Array]:
+def balance(objective: Objective, weights: jax.Array, data: Batches) -> dict[str, float]:
     """Return scales that make the gradients of all terms equally long, the equation's being 1.
 
     Source: Wang, Sankaran, Wang, Perdikaris (2023), arXiv:2308.08468.
     """
-    lengths = {
-        term.name: jnp.linalg.norm(objective.term_value_and_gradient(weights, term, data[term.name])[1])
-        for term in objective.terms
-    }
+    found = objective.gradients(weights, data)
+    lengths = {name: float(np.linalg.norm(gradient)) for name, (_, gradient) in found.items()}
     return {
-        name: jnp.clip(lengths[EQUATION] / jnp.maximum(length, 1e-30), _LEAST, _MOST)
+        name: float(np.clip(lengths[EQUATION] / max(length, 1e-30), _LEAST, _MOST))
         for name, length in lengths.items()
     }

@@ -98,7 +98,7 @@ class Solution:
     def query_error(self, parameters: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
         """Return the estimated relative L2 error of each field at one value of the varied parameters."""
         problem = self.problem
-        points = problem.domain.sample(jax.random.key(0), _QUERY_POINTS)
+        points = problem.domain.sample(np.random.default_rng(0), _QUERY_POINTS)
         varied = {k: jnp.broadcast_to(parameters[k], (_QUERY_POINTS,)) for k in problem.ranges}
         term, points = self.objective.terms[0], {**points, **varied}
         frame = self.trial.frame(points, term.indices)

@@ -14,6 +14,7 @@ from physsynth.pinn.ansatz import Ansatz
 from physsynth.pinn.budget import Budget
 from physsynth.pinn.checkpoint import Checkpoint
 from physsynth.pinn.conditions import Symmetry
+from physsynth.pinn.draws import ERROR, generator
 from physsynth.pinn.estimate import estimate
 from physsynth.pinn.evolution import time_of
 from physsynth.pinn.marching import March, Recipe, Walk
@@ -110,13 +111,12 @@ def solve(
 
 def train(problem, key, budget, network, stages, sampling, checkpoint, progress, observe) -> Solution:
     """Train over coordinates and parameter ranges; `solve` and `surrogate` both come here."""
-    training_key, error_key = jax.random.split(key)
     training = _training(problem, network, tuple(stages or ()), sampling)
-    store = Checkpoint(checkpoint, training, training_key)
+    store = Checkpoint(checkpoint, training, key)
     with observer(budget, progress) as show:
         state = training.run(store.restore(), budget, lambda state: _after(state, store, show, observe))
     store.write(state)
-    found = estimate(training.objective, state.trail, state.scales, error_key)
+    found = estimate(training.objective, state.trail, state.scales, generator(key, *ERROR))
     return Solution(training.objective, state.weights, state.history, found)
 
 
@@ -150,7 +150,7 @@ def default_stages(objective: Objective) -> tuple[Stage, ...]:
     size = objective.trial.network.size
     if size > _LARGEST_DENSE:
         return (Stage(Adam(rate=2e-3, decay=10_000)),)
-    return (Stage(Adam(), rounds=1), Stage(Broyden()))
+    return (Stage(Adam(steps=100), rounds=1), Stage(Broyden()))
 
 
 def _after(state, store, show, observe):

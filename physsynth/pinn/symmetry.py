@@ -38,6 +38,7 @@ from physsynth.pinn.conditions import (
 from physsynth.pinn.evolution import time_of
 from physsynth.pinn.field import Field, arguments
 from physsynth.pinn.indices import MultiIndex
+from physsynth.pinn.once import once
 from physsynth.pinn.problem import Problem, Values
 from physsynth.pinn.terms import sample
 
@@ -99,15 +100,15 @@ def _maps_to_itself(problem, name) -> bool:
 def _about(problem, name) -> tuple[Symmetry, ...]:
     """Return the parity of each field about the middle of a coordinate; nothing if there is none."""
     choices = np.array(list(product((1.0, -1.0), repeat=len(problem.fields))))
-    p = sample(problem, jax.random.key(0), _SAMPLE) | problem.constants
-    points = {name: jnp.broadcast_to(jnp.asarray(value, float), _SAMPLE) for name, value in p.items()}
+    p = sample(problem, np.random.default_rng(0), _SAMPLE) | problem.constants
 
     def broken(signs):
+        points = {name: jnp.broadcast_to(value, _SAMPLE) for name, value in p.items()}
         parities = dict(zip(problem.fields, signs, strict=True))
         return jnp.max(jnp.stack(list(_Reflection(problem, name, parities, points).defects())))
 
-    holds = jax.jit(jax.vmap(broken))(choices) <= _TOLERANCE
-    for signs in choices[np.asarray(holds)]:
+    holds = once(jax.vmap(broken), choices) <= _TOLERANCE
+    for signs in choices[holds]:
         pairs = zip(problem.fields, signs, strict=True)
         return tuple(Symmetry(name, int(sign), field) for field, sign in pairs)
     return ()

@@ -24,7 +24,7 @@ from physsynth.pinn.conditions import (
     evaluate,
     faces,
 )
-from physsynth.pinn.domain import Points
+from physsynth.pinn.domain import HostPoints
 from physsynth.pinn.field import Field, arguments
 from physsynth.pinn.indices import Indices
 from physsynth.pinn.problem import Problem
@@ -46,7 +46,7 @@ class Term:
     residual : callable
         Of fields and p: what must vanish, (equation, point).
     draw : callable
-        Of key and count: points (point,), a count of its own where it says so.
+        Of generator and count: points (point,), a count of its own where it says so.
     quadrature : array (node,) or None
         Weights that contract each run of as many points to one row, once the residual is taken.
     """
@@ -54,7 +54,7 @@ class Term:
     name: str
     indices: Indices
     residual: Callable[[Mapping[str, Field], Mapping[str, jax.Array]], jax.Array]
-    draw: Callable[[jax.Array, int], Points]
+    draw: Callable[[np.random.Generator, int], HostPoints]
     quadrature: np.ndarray | None = None
 
 
@@ -66,15 +66,12 @@ def terms(problem: Problem) -> tuple[Term, ...]:
     return tuple(found)
 
 
-def sample(problem: Problem, key: jax.Array, n: int) -> Points:
+def sample(problem: Problem, rng: np.random.Generator, n: int) -> HostPoints:
     """Draw coordinates from the domain and varied parameters from their ranges, uniformly."""
-    inside, outside = jax.random.split(key)
-    unit = jax.random.uniform(outside, (max(len(problem.ranges), 1), n))
-    varied = {
-        name: _within(interval, row)
-        for (name, interval), row in zip(problem.ranges.items(), unit, strict=False)
+    inside = problem.domain.sample(rng, n)
+    return inside | {
+        name: _within(interval, rng.uniform(size=n)) for name, interval in problem.ranges.items()
     }
-    return {**problem.domain.sample(inside, n), **varied}
 
 
 def _within(interval, unit):
@@ -87,7 +84,7 @@ def _equation(problem):
     def residual(fields, p):
         return jnp.stack(list(problem.evaluate(fields, p).values()))
 
-    return Term(EQUATION, problem.indices, residual, lambda key, n: sample(problem, key, n))
+    return Term(EQUATION, problem.indices, residual, lambda rng, n: sample(problem, rng, n))
 
 
 def _dirichlet(problem, condition):
@@ -120,8 +117,8 @@ def _on_face(problem, name, position, field, defect, what):
     def residual(fields, p):
         return defect(fields[field], sign * getattr(fields[field], name), p)[None]
 
-    def draw(key, n):
-        return {**sample(problem, key, _ON_FACES), name: jnp.full(_ON_FACES, position)}
+    def draw(rng, n):
+        return {**sample(problem, rng, _ON_FACES), name: np.full(_ON_FACES, position)}
 
     label = f"{what} of {field} at {name} = {position:g}"
     return Term(label, _first(problem, name), residual, draw)
@@ -140,15 +137,15 @@ def _initial(problem, condition):
 
 
 def _data(problem, condition):
-    at = {name: jnp.asarray(values, float) for name, values in condition.at.items()}
-    values = jnp.asarray(condition.values, float)
+    at = {name: np.asarray(values, float) for name, values in condition.at.items()}
+    values = np.asarray(condition.values, float)
 
     def term(field):
         def residual(fields, p):
             return (fields[field].value - p["measured"])[None] / condition.noise
 
         points = {**at, "measured": values}
-        return Term(f"Data of {field}", _value(problem), residual, lambda key, n: points)
+        return Term(f"Data of {field}", _value(problem), residual, lambda rng, n: points)
 
     return [term(field) for field in _fields_of(problem, condition)]
 
@@ -163,11 +160,10 @@ def _integral(problem, condition):
             # The weights sum to the length, so that the value is spread evenly over the nodes.
             return (fields[field].value - evaluate(condition.value, p) / (high - low))[None]
 
-        def draw(key, n):
-            rows = sample(problem, key, _ON_FACES // condition.nodes)
-            points = {name: jnp.repeat(value, condition.nodes) for name, value in rows.items()}
-            count = _ON_FACES // condition.nodes
-            return {**points, condition.over: jnp.tile(jnp.asarray(places), count)}
+        def draw(rng, n):
+            rows = sample(problem, rng, _ON_FACES // condition.nodes)
+            points = {name: np.repeat(value, condition.nodes) for name, value in rows.items()}
+            return {**points, condition.over: np.tile(places, _ON_FACES // condition.nodes)}
 
         quadrature = weights * (high - low) / 2.0
         return Term(f"Integral of {field} over {condition.over}", _value(problem), residual, draw, quadrature)
@@ -179,8 +175,8 @@ def _inequality(problem, condition):
     def residual(fields, p):
         return jnp.atleast_2d(jnp.maximum(condition.function(arguments(fields), p), 0.0))
 
-    def draw(key, n):
-        return sample(problem, key, 4 * _ON_FACES)
+    def draw(rng, n):
+        return sample(problem, rng, 4 * _ON_FACES)
 
     return [Term(condition.name, problem.inequality_indices(condition), residual, draw)]
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 import jax
@@ -17,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from physsynth.pinn.budget import Budget
+from physsynth.pinn.draws import generator
 from physsynth.pinn.objective import Objective
 from physsynth.pinn.optimisers import FirstOrder, Optimiser
 from physsynth.pinn.sampling import Sampling, balance
@@ -38,7 +38,7 @@ class State(NamedTuple):
     weights : array (weight,)
     memory : tree of arrays
         The optimiser's.
-    scales : dict of array ()
+    scales : dict of float
         Of each term in the loss.
     stage, age : int
         Which stage runs, and how many rounds of it are done.
@@ -52,7 +52,7 @@ class State(NamedTuple):
 
     weights: jax.Array
     memory: Any
-    scales: dict[str, jax.Array]
+    scales: dict[str, float]
     stage: int
     age: int
     history: dict[str, list[float]]
@@ -81,24 +81,21 @@ class Training:
     sampling : Sampling
     origin : array (weight,), optional
         Where to start from, instead of weights that are drawn.
-    minimisers : tuple of callable
-        The optimisers compiled, if another training on an objective of the same shape has done so.
     """
 
     objective: Objective
     stages: tuple[Stage, ...]
     sampling: Sampling
     origin: jax.Array | None = None
-    minimisers: tuple[Callable, ...] = ()
 
     def start(self, key: jax.Array) -> State:
         """Return the state before the first round."""
-        network, draws = jax.random.split(key)
-        weights = self.objective.trial.network.draw(network) if self.origin is None else self.origin
-        scales = {term.name: jnp.ones((), weights.dtype) for term in self.objective.terms}
+        network = self.objective.trial.network
+        weights = network.draw(generator(key, 0)) if self.origin is None else self.origin
+        scales = dict.fromkeys((term.name for term in self.objective.terms), 1.0)
         history = {name: [] for name in ("iterations", "loss", *scales)}
         memory = self.stages[0].optimiser.start(weights)
-        return State(weights, memory, scales, 0, 0, history, (weights,), draws)
+        return State(weights, memory, scales, 0, 0, history, (weights,), key)
 
     def run(self, state: State, budget: Budget, observe: Callable[[State], None]) -> State:
         """Run rounds until the budget is spent; `observe` sees the state after each."""
@@ -110,40 +107,26 @@ class Training:
 
     def advance(self, state: State) -> State:
         """Run one round, and change to the next stage when this one is over."""
-        optimiser = self.stages[state.stage].optimiser
-        key = jax.random.fold_in(state.key, len(state.trail))
-        data = self._draw(state.weights, state.scales, key)
+        optimiser, rounds = self.stages[state.stage].optimiser, len(state.trail)
+        data = self.sampling.draw(
+            self.objective, state.weights, state.scales, generator(state.key, rounds), rounds - 1
+        )
         scales = state.scales
         # The other optimisers have learned the metric of their terms, which must then not change.
         if isinstance(optimiser, FirstOrder) and len(scales) > 1:
-            scales = self._balance(state.weights, data)
+            scales = balance(self.objective, state.weights, data)
             data = {name: replace(batch, scale=scales[name]) for name, batch in data.items()}
-        weights, memory, losses = self._minimise[state.stage](state.weights, state.memory, data)
-        parts = self._measure(weights, data) if len(scales) > 1 else dict.fromkeys(scales, losses[-1])
+        weights, memory, losses = optimiser.run(self.objective, state.weights, state.memory, data)
+        weights = jnp.asarray(weights)
+        parts = dict.fromkeys(scales, losses[-1])
+        if len(scales) > 1:
+            parts = {name: value for name, (value, _) in self.objective.gradients(weights, data).items()}
         history = _extended(state.history, optimiser.steps, losses, parts)
         stage, age = state.stage, state.age + 1
         if age == self.stages[stage].rounds and stage + 1 < len(self.stages):
             stage, age = stage + 1, 0
             memory = self.stages[stage].optimiser.start(weights)
         return State(weights, memory, scales, stage, age, history, (*state.trail, weights), state.key)
-
-    @cached_property
-    def _draw(self):
-        return jax.jit(partial(self.sampling.draw, self.objective))
-
-    @cached_property
-    def _balance(self):
-        return jax.jit(partial(balance, self.objective))
-
-    @cached_property
-    def _minimise(self):
-        if self.minimisers:
-            return self.minimisers
-        return tuple(jax.jit(partial(stage.optimiser.run, self.objective)) for stage in self.stages)
-
-    @cached_property
-    def _measure(self):
-        return jax.jit(self.objective.mean_squares)
 
 
 def _extended(history, steps, losses, parts):

@@ -32,16 +32,14 @@ class Frame:
     ----------
     points : mapping of str to array (point,)
         Each coordinate and each varied parameter.
-    features : Jet (point, feature)
-    mirrored : tuple of Jet (point, feature)
-        Of the mirror images of the points, where the fields are symmetric.
+    features : Jet (image, point, feature)
+        Of the points, then of their mirror images where the fields are symmetric.
     lifts, masks : mapping of str to Jet (point,)
         Of each field.
     """
 
     points: dict[str, jax.Array]
     features: Jet
-    mirrored: tuple[Jet, ...]
     lifts: dict[str, Jet]
     masks: dict[str, Jet]
 
@@ -70,30 +68,30 @@ class Trial:
 
         def features(image):
             rows = [taylor(lambda p, f=f: f(image(p)), p, indices) for f in self.ansatz.features]
-            return Jet(jnp.stack([row.coefficients for row in rows], axis=-1), indices)
+            return jnp.stack([row.coefficients for row in rows], axis=-1)
 
+        images = [lambda p: p, *(mirror.image for mirror in self.ansatz.mirrors)]
         return Frame(
             dict(points),
-            features(lambda p: p),
-            tuple(features(mirror.image) for mirror in self.ansatz.mirrors),
+            Jet(jnp.stack([features(image) for image in images], axis=1), indices),
             {name: taylor(self.ansatz.lift(name), p, indices) for name in self.problem.fields},
             {name: taylor(self.ansatz.mask(name), p, indices) for name in self.problem.fields},
         )
 
     def jets(self, weights: jax.Array, frame: Frame) -> dict[str, Jet]:
         """Return the jet of each field."""
-        here = self.network.apply(weights, frame.features)
-        there = [self.network.apply(weights, features) for features in frame.mirrored]
+        out = self.network.apply(weights, frame.features)
         return {
-            name: frame.lifts[name] + frame.masks[name] * self._symmetric(name, here[..., i], there, i)
+            name: frame.lifts[name] + frame.masks[name] * self._symmetric(name, out[..., i])
             for i, name in enumerate(self.problem.fields)
         }
 
-    def _symmetric(self, field, here, there, i):
+    def _symmetric(self, field, images):
         """Add what the network says at the mirror images, with the parity of the field; 0 if it has none."""
-        for mirror, out in zip(self.ansatz.mirrors, there, strict=True):
-            here = here + mirror.parity(field) * out[..., i]
-        return here
+        total = images[0, :]
+        for i, mirror in enumerate(self.ansatz.mirrors, start=1):
+            total = total + mirror.parity(field) * images[i, :]
+        return total
 
     def fields(self, weights: jax.Array, frame: Frame) -> dict[str, Field]:
         """Return the fields as a residual sees them."""

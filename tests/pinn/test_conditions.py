@@ -20,6 +20,7 @@ from physsynth.pinn import (
     Robin,
     Symmetry,
 )
+from physsynth.pinn.draws import generator
 from physsynth.pinn.indices import Indices
 from physsynth.pinn.objective import Objective
 from physsynth.pinn.trial import Trial
@@ -47,7 +48,7 @@ def _jets(problem, key, **points):
     trial = Trial(problem, MLP(width=6, depth=2))
     points = dict(zip(points, jnp.broadcast_arrays(*map(jnp.asarray, points.values())), strict=True))
     indices = Indices.closure(problem.coordinates, [(1,) * len(problem.coordinates)])
-    weights = trial.network.draw(key)
+    weights = trial.network.draw(generator(key))
     return jax.jit(lambda p: trial.jets(weights, trial.frame(p, indices)))(points)
 
 
@@ -132,7 +133,7 @@ def test_the_boundary_of_an_l_shape_is_met(side, key):
     for x, y in [(0.0, sign * inner), (inner, 0.0), (-1.0, inner), (-inner, -sign)]:
         np.testing.assert_allclose(_jet(problem, key, x=x, y=y).value, 0.0, atol=1e-14)
     assert shape.volume == 3.0
-    points = shape.sample(key, 500)
+    points = shape.sample(generator(key), 500)
     assert not np.any((points["x"] > 0) & (sign * points["y"] > 0))
 
 
@@ -147,7 +148,7 @@ def _violation(problem, name, solution, key):
     from physsynth.pinn.trial import as_fields
 
     term = next(term for term in _terms(problem) if term.name.startswith(name))
-    points = term.draw(key, 100)
+    points = term.draw(generator(key), 100)
     fields = as_fields({"u": taylor(solution, points, term.indices)}, problem.coordinates)
     return _contract(term, term.residual(fields, points))
 

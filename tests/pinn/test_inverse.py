@@ -35,7 +35,7 @@ DECAY = ps.define_simulator(
 def networks(key):
     """A network that is trained, and one that only began to be."""
     settings = {"network": pinn.MLP(8, 2), "sampling": pinn.Sampling(points=300)}
-    return pinn.emulate(DECAY, key, 1500, **settings), pinn.emulate(DECAY, key, 200, **settings)
+    return pinn.emulate(DECAY, key, 1500, **settings), pinn.emulate(DECAY, key, 100, **settings)
 
 
 def _coverage(network, with_error):

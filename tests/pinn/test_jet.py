@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from physsynth.pinn.draws import generator
 from physsynth.pinn.indices import Indices
 from physsynth.pinn.jet import Jet, sin_cos, tanh, taylor
 from physsynth.pinn.networks import NETWORKS, build
@@ -46,7 +47,7 @@ def test_functions_of_jets_have_the_derivatives_of_nested_differentiation():
 @pytest.mark.parametrize("kind", list(NETWORKS.values()))
 def test_every_network_has_exact_second_derivatives(kind, key):
     network = build(kind(width=5, depth=1), 2, 3)
-    weights = network.draw(key)
+    weights = network.draw(generator(key))
 
     def value(at, indices):
         inputs = [taylor(lambda p, name=name: p[name], at, indices).coefficients for name in ("t", "x")]

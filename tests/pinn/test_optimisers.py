@@ -1,6 +1,7 @@
 """Optimisers find minima that are known."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import jax
 import jax.numpy as jnp
@@ -20,8 +21,12 @@ class LeastSquares:
     def value(self, theta, data):
         return jnp.sum(self.residual(theta) ** 2)
 
-    def value_and_gradient(self, theta, data):
-        return jax.value_and_grad(self.value)(theta, data)
+    @cached_property
+    def evaluate(self):
+        return jax.jit(jax.value_and_grad(self.value))
+
+    def compiled(self, name, function):
+        return jax.jit(function)
 
     def jacobian(self, theta, data):
         return self.residual(theta), jax.jacobian(self.residual)(theta)
@@ -38,8 +43,7 @@ BOWL = LeastSquares(lambda x: SCALES * (x - 1.0))
 
 
 def _minimise(optimiser, objective, start):
-    run = jax.jit(lambda theta, memory: optimiser.run(objective, theta, memory, None))
-    return run(start, optimiser.start(start))
+    return optimiser.run(objective, start, optimiser.start(start), None)
 
 
 @pytest.mark.parametrize("optimiser", [Broyden(60), GaussNewton(40), GaussNewton(40, dual=True)])

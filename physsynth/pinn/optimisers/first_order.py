@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import jax
+import numpy as np
 import optax
 
+from physsynth.pinn.optimisers.optimiser import Weights
 from physsynth.pinn.optimisers.soap import scale_by_soap
 
 
@@ -33,23 +36,30 @@ class FirstOrder:
 
     def start(self, theta: jax.Array):
         """Return the memory before the first step."""
-        return self.transformation().init(theta)
+        return jax.jit(self.transformation().init)(theta)
 
-    def run(self, objective, theta: jax.Array, memory, data):
+    def run(self, objective, theta: Weights, memory, data):
         """Take the steps; return position, memory and the losses (steps,)."""
-        transformation = self.transformation()
-
-        def step(state, _):
-            theta, memory = state
-            value, gradient = objective.value_and_gradient(theta, data)
-            move, memory = transformation.update(gradient, memory, theta)
-            return (theta + move, memory), value
-
-        (theta, memory), losses = jax.lax.scan(step, (theta, memory), None, length=self.steps)
+        step, losses = _step(self), np.empty(self.steps)
+        for i in range(self.steps):
+            losses[i], gradient = objective.evaluate(np.asarray(theta), data)
+            theta, memory = step(theta, memory, gradient)
         return theta, memory, losses
 
     def _schedule(self):
         return optax.exponential_decay(self.rate, self.decay, 0.1)
+
+
+@lru_cache(maxsize=8)
+def _step(optimiser):
+    """Return one step of an optimiser, compiled."""
+    transformation = optimiser.transformation()
+
+    def step(theta, memory, gradient):
+        move, memory = transformation.update(gradient, memory, theta)
+        return theta + move, memory
+
+    return jax.jit(step)
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,15 @@ Source: Levenberg (1944), Q. Appl. Math. 2, 164-168; Marquardt (1963), SIAM J. A
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.scipy.linalg import cho_factor, cho_solve
+
+from physsynth.pinn.optimisers.optimiser import Weights
 
 _TRIALS = 8
 _LEAST, _MOST = 1e-14, 1e6
@@ -51,18 +55,18 @@ class GaussNewton:
         """Return the damping to begin with."""
         return jnp.asarray(self.damping, theta.dtype)
 
-    def run(self, objective, theta: jax.Array, memory: jax.Array, data):
+    def run(self, objective, theta: Weights, memory: jax.Array, data):
         """Take the steps; return position, memory and the losses (steps,)."""
-        linearise = self._dual if self.dual else self._primal
-
-        def step(state, _):
-            theta, damping = state
-            before, move = linearise(objective, theta, data)
-            found = _damped(lambda t: objective.value(t, data), theta, before, move, damping)
-            return (found.theta, found.damping), found.value
-
-        (theta, memory), losses = jax.lax.scan(step, (theta, memory), None, length=self.steps)
+        step = objective.compiled(self, partial(self._step, objective))
+        losses = np.empty(self.steps)
+        for i in range(self.steps):
+            theta, memory, losses[i] = step(theta, memory, data)
         return theta, memory, losses
+
+    def _step(self, objective, theta, damping, data):
+        before, move = (self._dual if self.dual else self._primal)(objective, theta, data)
+        found = _damped(lambda t: objective.value(t, data), theta, before, move, damping)
+        return found.theta, found.damping, found.value
 
     def _primal(self, objective, theta, data):
         """Return the loss, and the step as a function of the damping."""

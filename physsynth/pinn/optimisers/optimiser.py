@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 import jax
+import numpy as np
+
+Weights = jax.Array | np.ndarray
 
 
 class Optimiser(Protocol):
@@ -24,8 +27,6 @@ class Optimiser(Protocol):
         """Return the memory before the first step, a tree of arrays."""
         ...
 
-    def run(
-        self, objective: Any, theta: jax.Array, memory: Any, data: Any
-    ) -> tuple[jax.Array, Any, jax.Array]:
+    def run(self, objective: Any, theta: Weights, memory: Any, data: Any) -> tuple[Weights, Any, np.ndarray]:
         """Take the steps; return position, memory and the losses (steps,)."""
         ...
