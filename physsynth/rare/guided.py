@@ -95,7 +95,10 @@ class Guided:
         sample = self._sample(drawn, trust, evaluator, rng, self.least)
         while missing := sample.missing(target_cov, evaluator.remaining):
             sample = sample.more(evaluator, rng, missing)
-        return sample.estimate(target_cov, plan.planes.joined(trust.missed).points)
+        result = sample.estimate(target_cov, plan.planes.joined(trust.missed).points)
+        if result.converged or not evaluator.remaining:
+            return result
+        return self.otherwise.run(evaluator, rng, target_cov)
 
     def _missed(self, evaluator, rng) -> Planes:
         """Return planes through true failures where the guide sees none."""

@@ -54,7 +54,15 @@ class OverDraws:
     ess: float
 
     def interval(self, level: float = 0.9) -> tuple[float, float]:
-        """Return the central interval of P_s over the draws: what is not known of the parameters."""
+        """Return the central interval of P_s over the draws: what is not known of the parameters.
+
+        Raises
+        ------
+        ParameterError
+            If the level is not between 0 and 1.
+        """
+        if not 0 < level < 1:
+            raise ParameterError("not a level", key="level", wanted="between 0 and 1", got=level)
         low, high = np.quantile(self.probabilities, [(1 - level) / 2, (1 + level) / 2])
         return float(low), float(high)
 
@@ -108,7 +116,7 @@ def over_draws(
     Raises
     ------
     ParameterError
-        If there is no scenario or no draw, or lengths differ.
+        If there is no scenario or no draw, lengths differ, or `n` is less than the scenarios with a weight.
 
     Examples
     --------
@@ -117,7 +125,7 @@ def over_draws(
     >>> round(over_draws(x, w, same, same({"mean": 0.0}, x), {"mean": jnp.zeros(3)}, n=100).probability, 4)
     0.03
     """
-    count = _check(values, weights, log_reference, draws)
+    count = _check(values, weights, log_reference, draws, n)
     probabilities, squares, mean_ratio = _reweight(
         log_density, _arrays(values), jnp.asarray(weights), jnp.asarray(log_reference), _arrays(draws), batch
     )
@@ -160,7 +168,7 @@ def _arrays(values):
     return {name: jnp.asarray(value) for name, value in values.items()}
 
 
-def _check(values, weights, log_reference, draws):
+def _check(values, weights, log_reference, draws, n):
     sizes = {name: np.shape(array)[0] for name, array in values.items()}
     sizes |= {"weights": np.shape(weights)[0], "log_reference": np.shape(log_reference)[0]}
     counts = {name: np.shape(array)[0] for name, array in draws.items()}
@@ -174,5 +182,13 @@ def _check(values, weights, log_reference, draws):
             key="values, weights, log_reference, draws",
             wanted="at least one scenario and one draw, and arrays of one length each",
             got=f"scenarios {sizes}, draws {counts}",
+        )
+    failing = int(np.count_nonzero(np.asarray(weights)))
+    if not n >= max(failing, 1):
+        raise ParameterError(
+            "fewer draws than scenarios",
+            key="n",
+            wanted=f"at least {max(failing, 1)}, the draws behind the weights, failing or not (event.draws)",
+            got=n,
         )
     return next(iter(counts.values()))

@@ -83,6 +83,24 @@ def test_a_guide_without_failures_is_given_up():
     assert abs(event.probability / PLANE - 1) < 4 * event.cov
 
 
+GUIDES_OF_NO_USE = {
+    "all fails": lambda p: -1.0 + 0.0 * p["u"][0],
+    "half are no numbers": lambda p: jnp.where(p["u"][1] > 0, jnp.nan, true(p)),
+    "the other way round": lambda p: -true(p),
+}
+
+
+@pytest.mark.parametrize("name", GUIDES_OF_NO_USE)
+def test_a_guide_of_no_use_costs_little_and_spoils_nothing(name):
+    events = [
+        ps.rare.estimate(true, SPACE, jax.random.key(20 + s), guide=GUIDES_OF_NO_USE[name]) for s in range(10)
+    ]
+    assert all(event.converged for event in events)
+    assert all(event.calls + 3 * event.gradient_calls < 10_000 for event in events)
+    ratio = np.array([event.probability for event in events]) / PLANE
+    assert abs(ratio.mean() - 1) < 4 * 0.05 / np.sqrt(10)
+
+
 def test_a_guide_goes_with_the_automatic_method_only():
     with pytest.raises(ParameterError, match="guide"):
         ps.rare.estimate(true, SPACE, jax.random.key(5), guide=shifted, method="subset")

@@ -178,3 +178,11 @@ def test_over_draws_refuses_unequal_lengths():
         ps.rare.over_draws(
             {"x": jnp.ones(3)}, jnp.ones(2), log_normal, jnp.ones(3), {"mean": jnp.zeros(2)}, n=5
         )
+
+
+@pytest.mark.parametrize("n", [0, 2])
+def test_over_draws_refuses_fewer_draws_than_scenarios(n):
+    with pytest.raises(ParameterError, match="draws"):
+        ps.rare.over_draws(
+            {"x": jnp.ones(3)}, jnp.ones(3), log_normal, jnp.ones(3), {"mean": jnp.zeros(2)}, n=n
+        )
