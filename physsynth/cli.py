@@ -20,7 +20,7 @@ app = typer.Typer(
 app.add_typer(require_app, name="require")
 
 StudyPath = Annotated[Path, typer.Argument(metavar="STUDY.toml", help="The study file.")]
-Out = Annotated[Path | None, typer.Option("--out", help="Folder of the results [results/<study>].")]
+Out = Annotated[Path | None, typer.Option("--out", help="Folder of the results; results/<study> unless given.")]
 Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Takes the place of the study's seed.")]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -73,7 +74,7 @@ def _content(path, study):
 
 def _neighbour(path):
     folder = path.parent
-    files = [f.name for f in folder.glob("*")] if folder.is_dir() else []
+    files = [f.name for f in folder.glob("*") if f != path] if folder.is_dir() else []
     return nearest(path.name, files) or "check the path; it is relative to the study file"
 
 
@@ -91,8 +92,11 @@ def _check_digest(digest, sha256, path):
 
 def _table(content, path):
     try:
-        table = pd.read_csv(io.BytesIO(content), comment="#", skipinitialspace=True)
-    except (ValueError, UnicodeDecodeError) as reason:
+        with warnings.catch_warnings(action="error", category=pd.errors.ParserWarning):
+            table = pd.read_csv(
+                io.BytesIO(content), comment="#", skipinitialspace=True, index_col=False, encoding="utf-8-sig"
+            )
+    except (ValueError, pd.errors.ParserWarning) as reason:
         raise DataError(
             "the measurements are no table",
             file=path,
@@ -128,5 +132,5 @@ def _check_column(table, column, path):
 
 
 def _notes(content):
-    lines = content.decode("utf-8", errors="replace").splitlines()
+    lines = content.decode("utf-8-sig", errors="replace").splitlines()
     return "\n".join(line.lstrip("# ") for line in lines if line.startswith("#"))

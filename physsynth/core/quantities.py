@@ -19,6 +19,7 @@ from physsynth.core.units import convert, parse_quantity, product_unit, quantity
 Spec = Any
 Evaluate = Callable[[Mapping[str, Any]], Any]
 _GRID = {"start", "step", "count"}
+MOST = 1_000_000
 
 
 def compile_quantity(spec: Spec, unit: str, names: Mapping[str, str], *, file=None, key=None) -> Evaluate:
@@ -83,8 +84,12 @@ def _grid(spec, unit, place):
         raise StudyError("not a grid", wanted="the keys start, step and count", got=", ".join(spec), **place)
     start, step = (quantity_in(spec[part], unit, **place) for part in ("start", "step"))
     count = spec["count"]
-    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-        raise StudyError("a grid of no points", wanted="count of at least 1", got=repr(count), **place)
+    if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= MOST:
+        raise StudyError(
+            "a grid of no points, or of too many", wanted=f"count from 1 to {MOST}", got=repr(count), **place
+        )
+    if not step > 0:
+        raise StudyError("a grid that does not rise", wanted="step above 0", got=repr(spec["step"]), **place)
     return start + step * np.arange(count)
 
 

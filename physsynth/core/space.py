@@ -85,7 +85,31 @@ def check_distribution(distribution: dist.Distribution, *, file=None, key=None) 
             got=f"batch shape {distribution.batch_shape}, event shape {distribution.event_shape}",
             advice="for a vector use .expand([d]).to_event(1)",
         )
+    low, high = _bounds(distribution)
+    if not distribution.is_discrete and not _rises(low, high):
+        raise ParameterError(
+            "a distribution of no values",
+            file=file,
+            key=key,
+            wanted="a lower bound below the upper one",
+            got=f"{np.asarray(low).tolist()} and {np.asarray(high).tolist()}",
+        )
     return distribution
+
+
+def _rises(low, high):
+    try:
+        return bool(np.all(np.less(low, high)))
+    except jax.errors.TracerArrayConversionError:  # bounds that JAX traces are not known yet
+        return True
+
+
+def _bounds(distribution):
+    """Return where the support begins and ends; infinite where it does not say."""
+    support = distribution.support
+    while hasattr(support, "base_constraint"):
+        support = support.base_constraint
+    return getattr(support, "lower_bound", -np.inf), getattr(support, "upper_bound", np.inf)
 
 
 class ParameterSpace:

@@ -80,15 +80,14 @@ def _content(path):
     try:
         return path.read_bytes()
     except OSError as reason:
-        near = (
-            nearest(path.name, [f.name for f in path.parent.glob("*.toml")]) if path.parent.is_dir() else None
-        )
+        files = [f.name for f in path.parent.glob("*.toml") if f != path] if path.parent.is_dir() else []
         raise StudyError(
             "the study file cannot be read",
             file=path,
             wanted="a readable TOML file",
             got=reason.strerror or str(reason),
-            advice=near or "check the path, or make a new study with: physsynth init NAME",
+            advice=nearest(path.name, files)
+            or "check the path, or make a new study with: physsynth init NAME",
         ) from reason
 
 

@@ -19,6 +19,7 @@ from physsynth.core.errors import ParameterError, PhyssynthError, unknown_name
 from physsynth.core.failures import FailurePolicy
 from physsynth.core.measurements import read_measurements
 from physsynth.core.units import quantity_in
+from physsynth.rare import METHODS
 from physsynth.study import schema
 from physsynth.study.compose import Scenario, compose
 from physsynth.study.distributions import build_distribution
@@ -149,6 +150,7 @@ def _build(study):
     tables = study.tables
     sim = find(tables.simulator.name, **tables.simulator.options)
     _check_limit_state(sim, tables.rare)
+    _check_method(tables.rare.method)
     settings = sim.limit_states[tables.rare.limit_state].read_settings(_extra(tables.rare), key="rare")
     if tables.simulator.on_failure == "retry" and sim.step is None:
         raise ParameterError(
@@ -165,6 +167,11 @@ def _build(study):
     _check_network(problem)
     jax.eval_shape(problem.limit_state(problem.reference(_typical_draws(problem))), _shapes(problem))
     return problem
+
+
+def _check_method(name):
+    if name not in METHODS:
+        raise unknown_name("method", name, METHODS, key="rare.method")
 
 
 def _check_limit_state(sim, table):

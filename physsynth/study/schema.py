@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
+MOST = 1_000_000
+
 
 class Table(BaseModel):
     """A table of the study file."""
@@ -107,8 +109,8 @@ class CalibrateTable(Table):
     parameters: dict[str, Prior] = Field(min_length=1)
     noise: NoiseTable
     chains: int = Field(4, ge=2)
-    warmup: int = Field(1000, ge=10)
-    draws: int = Field(1000, ge=10)
+    warmup: int = Field(1000, ge=10, le=MOST)
+    draws: int = Field(1000, ge=10, le=MOST)
     target_acceptance: float = Field(0.9, gt=0.5, lt=1.0)
 
 
@@ -129,11 +131,11 @@ class RareTable(BaseModel):
 
     model_config = ConfigDict(extra="allow", frozen=True)
     limit_state: str
-    scenarios: int = Field(1000, ge=1)
+    scenarios: int = Field(1000, ge=1, le=MOST)
     target_cov: float = Field(0.03, gt=0.0, lt=1.0)
     max_calls: int = Field(200_000, ge=100)
     replicates: int = Field(4, ge=2, le=64)
-    records: int = Field(0, ge=0)
+    records: int = Field(0, ge=0, le=MOST)
     method: str = "auto"
 
 
@@ -151,14 +153,14 @@ class RequireTable(Table):
 class EvaluateTable(Table):
     """[evaluate]: how many ordinary scenarios are checked beside the rare ones."""
 
-    ordinary_scenarios: int = Field(4096, ge=100)
+    ordinary_scenarios: int = Field(4096, ge=100, le=MOST)
 
 
 class ReleaseTable(Table):
     """[release]: the title and the terms of the dataset."""
 
     title: str | None = None
-    license: str = "not stated"
+    license: str = Field("not stated", min_length=1)
 
 
 class StudyFile(Table):
@@ -173,4 +175,4 @@ class StudyFile(Table):
     rare: RareTable
     require: RequireTable | None = None
     evaluate: EvaluateTable = Field(default_factory=lambda: EvaluateTable.model_validate({}))
-    release: ReleaseTable = ReleaseTable()
+    release: ReleaseTable = Field(default_factory=lambda: ReleaseTable.model_validate({}))

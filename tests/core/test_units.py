@@ -35,6 +35,8 @@ def test_grids():
         (["3 mg/kg", "wieght"], UnknownNameError, 'did you mean "weight"'),
         ({"start": "0 h", "step": "1 h"}, StudyError, "start, step and count"),
         ({"start": "0 mg", "step": "1 mg", "count": 0}, StudyError, "no points"),
+        ({"start": "0 mg", "step": "1 mg", "count": 10**12}, StudyError, "too many"),
+        ({"start": "0 mg", "step": "0 mg", "count": 3}, StudyError, "does not rise"),
         (None, StudyError, "cannot be read"),
         ("3 wibbles", UnitError, "unknown unit"),
     ],

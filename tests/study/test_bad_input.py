@@ -125,6 +125,21 @@ CASES = {
         _edit("fixed = { speed", 'fixed = { wind = "1 m/s", speed'),
         ["wind", "no effect"],
     ),
+    "unknown method": (_edit('"montecarlo"', '"monte_carlo"'), ["rare.method", 'did you mean "montecarlo"?']),
+    "a value too many in a row": (
+        _data(lambda b: b.replace(b"\n1,4,2", b"\n1,4,2,9")),
+        ["braking.csv", "no table"],
+    ),
+    "a folder for a file": (_edit("data/braking.csv", "data"), ["measurements.file", "check the path"]),
+    "an empty licence": (_edit('"CC-BY-4.0"', '""'), ["release.license"]),
+    "more draws than a machine holds": (_edit("draws = 150", "draws = 100000000000"), ["calibrate.draws"]),
+    "bounds the wrong way round": (
+        _edit(
+            "[scenario]",
+            '[scenario.parameters]\nwind = { distribution = "Uniform", low = 2.0, high = 1.0 }\n[scenario]',
+        ),
+        ["scenario.parameters.wind", "lower bound"],
+    ),
     "reserved name": (_edit("fixed = { speed", 'fixed = { weight = "1 kg", speed'), ["weight", "reserved"]),
 }
 
@@ -142,6 +157,12 @@ def test_bad_study(name, study, command):
     assert code == 2, err
     _assert_one_block(err, says)
     assert not (study.parent / "out").exists()
+
+
+def test_a_file_saved_with_a_byte_order_mark_is_read(study, command):
+    _data(lambda b: b"\xef\xbb\xbf" + b)(study)
+    code, _, err = command("check", study, "--out", study.parent / "out")
+    assert code == 0, err
 
 
 def _assert_one_block(err, says):
