@@ -1,33 +1,27 @@
-"""The density of the present posterior, of which only draws are at hand.
+"""The density of the present posterior, of which only draws are at hand: several estimates, stacked.
 
-One component after another, each given those before it (a triangular map to independent residuals),
+    p(z) = sum_i a_i p_i(z)
 
-    z_j = m_j(z_1 ... z_j-1) + exp(s_j(z_1 ... z_j-1)) r_j,
+with two triangular maps, in either order of the components, and a mixture of normals for p_i, and the shares
+a_i that make draws likely which the p_i were not fitted to: each half of them under a fit to the other.
 
-m_j a quadratic (linear where draws are few), s_j linear, both by least squares; every residual has the
-density that a normal kernel gives it. So a location whose spread depends on another component, as that of a
-mean with an unknown sd, is no less well described than a normal one.
-
-Source: Rosenblatt (1952), Remarks on a multivariate transformation, Ann. Math. Stat.; Silverman (1986),
-Density Estimation for Statistics and Data Analysis (kernel and bandwidth).
+Source: Smyth and Wolpert (1999), Mach. Learn. 36, 59 (stacked density estimates).
 """
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float
 from numpy.typing import ArrayLike
 
-FARTHEST = 4.0
-DRAWS_PER_FEATURE = 20
-# A small share of a wide normal keeps the tails, where draws are few, smooth and not too short.
-TAIL, TAIL_SPREAD = 0.02, 1.5
-_NODES = np.linspace(-10.0, 10.0, 401)
+from physsynth.require.mixture import Mixture
+from physsynth.require.triangular import Triangular
+
+_ROUNDS, _NEGLIGIBLE = 300, 1e-3
 
 
 class Present(NamedTuple):
@@ -37,12 +31,10 @@ class Present(NamedTuple):
     """
 
     fixed: Bool[Array, " d"]
-    order: Int[Array, " d"]
     centre: Float[Array, " d"]
     scale: Float[Array, " d"]
-    mean: Float[Array, "d feature"]
-    log_spread: Float[Array, "d linear"]
-    log_kernel: Float[Array, "d node"]
+    log_share: Float[Array, " estimate"]
+    estimates: tuple[Triangular, Triangular, Mixture]
 
     @classmethod
     def of(cls, rows: Float[np.ndarray, "draw d"], order: ArrayLike | None = None) -> Present:
@@ -63,71 +55,38 @@ class Present(NamedTuple):
         [0.0, 0.0, 0.0]
         """
         places = np.arange(rows.shape[1]) if order is None else np.asarray(order)
-        rows = rows[:, places]
         centre, scale = rows.mean(0), rows.std(0)
         moving = scale > 1e-12 * (1 + np.abs(centre))
         scale = np.where(moving, scale, 1.0)
-        parts = zip(*_given_those_before((rows - centre) / scale, moving), strict=True)
-        fitted = (~moving[np.argsort(places)], places, centre, scale, *(np.array(part) for part in parts))
-        return cls(*(jnp.asarray(part) for part in fitted))
+        z = (rows - centre) / scale
+        halves = (z[::2], z[1::2])
+        number = Mixture.number(halves, moving)
+        seen = [
+            estimate.log_density(jnp.asarray(other.T))
+            for half, other in zip(halves, halves[::-1], strict=True)
+            for estimate in _estimates(half, moving, places, number)
+        ]
+        log_share = jnp.log(_shares(np.hstack([seen[:3], seen[3:]])))
+        estimates = _estimates(z, moving, places, number)
+        return cls(jnp.asarray(~moving), jnp.asarray(centre), jnp.asarray(scale), log_share, estimates)
 
     def log_density(self, rows: Float[Array, "d point"]) -> Float[Array, " point"]:
         """Return the log density at each point, up to a constant."""
-        z = (rows[self.order] - self.centre[:, None]) / self.scale[:, None]
-        bounded = jnp.clip(z, -FARTHEST, FARTHEST)
-        log_spread = self.log_spread[:, 1:] @ bounded + self.log_spread[:, :1]
-        rest = (z - self.mean @ _features(bounded)) * jnp.exp(-log_spread)
-        nodes = jnp.asarray(_NODES, rows.dtype)
-        return jnp.sum(jax.vmap(jnp.interp, (0, None, 0))(rest, nodes, self.log_kernel) - log_spread, axis=0)
+        z = (rows - self.centre[:, None]) / self.scale[:, None]
+        logs = jnp.stack([estimate.log_density(z) for estimate in self.estimates])
+        return jax.scipy.special.logsumexp(logs + self.log_share[:, None], axis=0)
 
 
-def _features(z):
-    """Return 1, z_i and z_i z_k (feature, point)."""
-    numpy = jnp if isinstance(z, jax.Array) else np
-    left, right = np.tril_indices(len(z))
-    return numpy.concatenate([numpy.ones((1, z.shape[1]), z.dtype), z, z[left] * z[right]])
+def _estimates(z, moving, places, number):
+    forward, backward = (Triangular.of(z, moving, order) for order in (places, places[::-1]))
+    return forward, backward, Mixture.of(z, moving, number)
 
 
-def _given_those_before(z, moving):
-    """Yield mean, log spread and log density of each component, given those before it."""
-    bounded = np.clip(z, -FARTHEST, FARTHEST)
-    features, linear = _features(bounded.T).T, np.column_stack([np.ones(len(z)), bounded])
-    for j, varies in enumerate(moving):
-        first = moving & (np.arange(len(moving)) < j) & varies
-        mean = _regressed(features, z[:, j], _used(first, len(z)))
-        rest = z[:, j] - features @ mean
-        square = np.log(np.maximum(rest**2, 1e-12))
-        spread = 0.5 * _regressed(linear, square, np.concatenate([[True], first]))
-        rest = rest / np.exp(linear @ spread)
-        size = rest.std() if varies else 1.0
-        spread[0] += math.log(size)
-        yield mean, spread, _log_kernel(rest / size) if varies else np.zeros(len(_NODES))
-
-
-def _regressed(features, values, used):
-    coefficient = np.zeros(features.shape[1])
-    coefficient[used] = np.linalg.lstsq(features[:, used], values, rcond=None)[0]
-    return coefficient
-
-
-def _used(first, draws):
-    """Return which features a component is regressed on: those of the `first` ones."""
-    left, right = np.tril_indices(len(first))
-    product = first[left] & first[right]
-    enough = product.sum() * DRAWS_PER_FEATURE <= draws
-    return np.concatenate([[True], first, product & enough])
-
-
-def _log_kernel(rest):
-    """Return the log density of residuals with sd 1 at the nodes; the kernel's own variance is taken out.
-
-    A posterior that has learnt a lot depends on the slope of this curve, which takes a wider kernel than its
-    height does: twice the usual one.
-    """
-    width = 1.8 * len(rest) ** -0.2
-    centres = rest / math.sqrt(1 + width**2)
-    width = width / math.sqrt(1 + width**2)
-    places = (_NODES[:, None] - centres) / width
-    bulk = np.exp(-0.5 * places**2).mean(axis=1) / (width * math.sqrt(2 * math.pi))
-    tail = np.exp(-0.5 * (_NODES / TAIL_SPREAD) ** 2) / (TAIL_SPREAD * math.sqrt(2 * math.pi))
-    return np.log((1 - TAIL) * bulk + TAIL * tail)
+def _shares(logs):
+    """Return the shares of estimates that make draws most likely, from log densities (estimate, draw)."""
+    likely = np.exp(logs - logs.max(axis=0))
+    share = np.full(len(logs), 1 / len(logs))
+    for _ in range(_ROUNDS):
+        part = share[:, None] * likely
+        share = np.mean(part / part.sum(axis=0), axis=1)
+    return np.where(share < _NEGLIGIBLE, 1e-30, share)
