@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
 
 from physsynth.core.errors import ParameterError
 
@@ -102,6 +105,77 @@ def places(name: str, members: Sequence[int], size: int) -> list[int]:
             "a group of unknown members", key=name, wanted=f"indices below {size}", got=repr(members)
         )
     return indices
+
+
+def strategy(name: str, value: Any, protocol: type, wanted: str) -> Any:
+    """Return `value` if it is an object of a protocol, not a class of such.
+
+    Raises
+    ------
+    ParameterError
+        Otherwise.
+    """
+    if isinstance(value, type) or not isinstance(value, protocol):
+        raise ParameterError("a strategy of the wrong kind", key=name, wanted=wanted, got=repr(value))
+    return value
+
+
+def numbers(name: str, values: Any, wanted: str) -> np.ndarray:
+    """Return `values` as an array of finite numbers.
+
+    Raises
+    ------
+    ParameterError
+        If they are none.
+    """
+    try:
+        array = np.asarray(values)
+        array = np.asarray(array, float) if array.dtype.kind in "biufO" else None
+    except (TypeError, ValueError):
+        array = None
+    if array is None or not np.isfinite(array).all():
+        raise ParameterError("not an array of finite numbers", key=name, wanted=wanted, got=repr(values))
+    return array
+
+
+def evaluated(name: str, function: Any, wanted: str, *examples: Any) -> None:
+    """Try a caller's function on one example, without computing anything.
+
+    Raises
+    ------
+    ParameterError
+        If it cannot be evaluated there, or its value is no scalar.
+    """
+    import jax
+
+    try:
+        shape = jax.eval_shape(lambda *given: jax.numpy.asarray(function(*given)), *examples).shape
+    except Exception as reason:
+        line = f"{type(reason).__name__}: {str(reason).splitlines()[0] if str(reason) else ''}"
+        raise ParameterError(
+            "a function that cannot be evaluated",
+            key=name,
+            wanted=wanted,
+            got=line,
+            advice="it is traced by JAX: use jax.numpy on what it is given, and only names that are there",
+        ) from reason
+    if shape not in ((), (1,)):
+        raise ParameterError("a function that is no scalar", key=name, wanted=wanted, got=f"shape {shape}")
+
+
+def random_key(name: str, key: Any) -> None:
+    """Check that `key` is a JAX key.
+
+    Raises
+    ------
+    ParameterError
+        If it is not.
+    """
+    import jax
+
+    typed = isinstance(key, jax.Array) and jax.numpy.issubdtype(key.dtype, jax.dtypes.prng_key)
+    if not typed and not (getattr(key, "shape", None) == (2,) and key.dtype == np.uint32):
+        raise ParameterError("not a JAX key", key=name, wanted="jax.random.key(seed)", got=repr(key))
 
 
 def _number(value) -> bool:

@@ -148,7 +148,8 @@ class PartialBelief:
         most = float(kind.log_likelihood(max(rate, mode), failures, exposure))
         if min(ends) == -math.inf:
             return 0.0
-        odds = math.log(self.probability / (1 - self.probability)) + min(ends) - most
+        # The two are large and may cancel: their difference comes first.
+        odds = math.log(self.probability / (1 - self.probability)) + (min(ends) - most)
         return float(special.expit(odds))
 
     def bound(self, kind: Exposure, confidence: float, failures: int, exposure: float) -> float:

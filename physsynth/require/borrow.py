@@ -25,8 +25,8 @@ from jaxtyping import Float
 from scipy import special
 from scipy.stats import qmc
 
-from physsynth.core.errors import ParameterError, unknown_name
-from physsynth.require.arguments import fraction, positive
+from physsynth.core.errors import unknown_name
+from physsynth.require.arguments import fraction, positive, strategy
 from physsynth.require.pairs import Counts, Pairs, Simulations
 
 _LOG_POINTS = 7
@@ -140,11 +140,7 @@ def method(credit: str | Borrowing) -> Borrowing:
         if credit not in METHODS:
             raise unknown_name("credit", credit, METHODS, key="credit")
         return METHODS[credit]()
-    if not isinstance(credit, Borrowing):
-        raise ParameterError(
-            "no method of credit", key="credit", wanted=" or ".join(METHODS), got=repr(credit)
-        )
-    return credit
+    return strategy("credit", credit, Borrowing, " or ".join(METHODS))
 
 
 def accepted(pairs: Pairs, bound: Counts, bound_without: Counts) -> np.ndarray:

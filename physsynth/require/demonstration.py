@@ -22,6 +22,7 @@ from numpy.typing import ArrayLike
 
 from physsynth.core.checks import Check
 from physsynth.core.errors import ParameterError
+from physsynth.require.arguments import strategy
 from physsynth.require.belief import Belief, Exact
 from physsynth.require.borrow import LEAST_FAILURES, Borrowing, lower, method, upper
 from physsynth.require.credit import Credit
@@ -140,11 +141,7 @@ def _real(kind, held, rate, confidence, failures, exposure) -> Requirement:
 def _belief(belief):
     if belief is None:
         return Exact()
-    if not isinstance(belief, Belief):
-        raise ParameterError(
-            "not a belief", key="belief", wanted="Prior, PartialBelief or None", got=repr(belief)
-        )
-    return belief
+    return strategy("belief", belief, Belief, "Prior, PartialBelief or None")
 
 
 def _question(rate, confidence, kind, sort):

@@ -12,18 +12,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from scipy import optimize, special
 
 from physsynth.core.errors import ParameterError, unknown_name
-from physsynth.require.arguments import count, fraction, nonnegative, positive
+from physsynth.require.arguments import count, fraction, nonnegative, positive, strategy
 
 Numbers = float | np.ndarray
 _LARGEST = 1e18
 
 
+@runtime_checkable
 class Exposure(Protocol):
     """How failures come."""
 
@@ -114,7 +115,7 @@ class Binomial:
     def log_integral(self, a: float, rate: float, failures: Numbers, exposure: Numbers) -> np.ndarray:
         """Return the log of the incomplete beta function B(r; a + k, n - k + 1)."""
         left, right = a + failures, exposure - failures + 1.0
-        return special.betaln(left, right) + np.log(special.betainc(left, right, rate))
+        return special.betaln(left, right) + _log(special.betainc(left, right, rate))
 
     def root(self, lacking: Callable[[float], float], most: float) -> int:
         """Return the least whole number of trials, by bisection."""
@@ -164,13 +165,19 @@ class Poisson:
     def log_integral(self, a: float, rate: float, failures: Numbers, exposure: Numbers) -> np.ndarray:
         """Return the log of the incomplete gamma function at r n, in units of the exposure."""
         shape, exposure = a + failures, np.maximum(exposure, np.finfo(float).tiny)
-        inside = np.log(special.gammainc(shape, rate * exposure)) + special.gammaln(shape)
+        inside = _log(special.gammainc(shape, rate * exposure)) + special.gammaln(shape)
         early = shape * np.log(rate) - np.log(shape)
         return np.where(rate * exposure > 1e-12, inside - shape * np.log(exposure), early)
 
     def root(self, lacking: Callable[[float], float], most: float) -> float:
         """Return the exposure, by Brent's method."""
         return optimize.root_scalar(lacking, bracket=(0.0, most), method="brentq", rtol=1e-13).root
+
+
+def _log(values):
+    """Return the log; that of nothing is minus infinity."""
+    with np.errstate(divide="ignore"):
+        return np.log(values)
 
 
 MODELS = {"binomial": Binomial, "poisson": Poisson}
@@ -181,11 +188,11 @@ def exposure_kind(model: str | Exposure, unit: str | None) -> Exposure:
 
     Raises
     ------
-    UnknownNameError
-        If there is no model of that name.
+    UnknownNameError, ParameterError
+        If there is no model of that name, or it is no strategy.
     """
     if not isinstance(model, str):
-        return model
+        return strategy("model", model, Exposure, " or ".join(MODELS))
     if model not in MODELS:
         raise unknown_name("model of failures", model, MODELS, key="model")
     return MODELS[model](unit) if unit else MODELS[model]()

@@ -47,7 +47,10 @@ class Pairs(NamedTuple):
                     wanted=", ".join(CELLS),
                     got=", ".join(map(str, paired)),
                 )
-            return cls(*(float(count(f"paired.{cell}", paired[cell])) for cell in CELLS))
+            pairs = cls(*(float(count(f"paired.{cell}", paired[cell])) for cell in CELLS))
+            if not pairs.trials:
+                raise ParameterError("a table of no pairs", key="paired", wanted="at least one real test")
+            return pairs
         table = outcomes("paired", paired)
         if table.ndim != 2 or table.shape[1] != 2 or not len(table):
             raise ParameterError(

@@ -25,6 +25,7 @@ import xarray as xr
 from jaxtyping import Float
 from scipy import special
 
+from physsynth.core.errors import ParameterError
 from physsynth.require import arguments
 from physsynth.require.worth import Finding
 
@@ -67,13 +68,18 @@ class Trained:
     def __post_init__(self):
         for size in self.sizes:
             arguments.count("sizes", size, 1)
+        if not len(self.sizes) or not all(np.diff(self.sizes) > 0):
+            raise ParameterError(
+                "sizes that do not rise", key="sizes", wanted="rising counts", got=self.sizes
+            )
         arguments.count("repeats", self.repeats, 1)
+        arguments.count("seed", self.seed)
 
     def compare(self, real: Sample, synthetic: Sample, levels: tuple[float, ...]) -> Finding:
         """Return the sizes of real training sets that match the synthetic model's risk."""
         arguments.count("sizes", (1 - 1 / FOLDS) * len(real) // max(self.sizes), 1)
         rng = np.random.default_rng(self.seed)
-        whole, half = (self.loss(self.fit(part), real) for part in (synthetic, synthetic[::2]))
+        whole, half = (self._losses(part, real) for part in (synthetic, synthetic[::2]))
         gap = self._gap(rng, real, whole)
         still = max(float(np.mean(half) - np.mean(whole)), 0.0)
         return Finding(
@@ -85,6 +91,7 @@ class Trained:
             assumptions=(
                 "the synthetic set is as it is; another draw of it would have another risk",
                 "what more synthetic data would gain falls as one over their number",
+                f"beyond {self.sizes[-1]}, the largest real training set tried, sizes cannot be told apart",
             ),
         )
 
@@ -95,7 +102,7 @@ class Trained:
         for _ in range(self.repeats):
             for held in np.array_split(rng.permutation(len(real)), FOLDS):
                 rest = rng.permutation(np.setdiff1d(np.arange(len(real)), held))
-                gaps = [self._losses(real, rest[:k], held) - synthetic_losses[held] for k in self.sizes]
+                gaps = [self._losses(real[rest[:k]], real[held]) - synthetic_losses[held] for k in self.sizes]
                 seen[:, held] += np.array(gaps) / self.repeats
                 splits.append(np.mean(gaps, axis=1))
         held_out = seen.var(axis=1, ddof=1) / len(real)
@@ -104,13 +111,24 @@ class Trained:
         best = float(np.mean(synthetic_losses)) + float(seen.mean(axis=1).min())
         return _Gap(seen.mean(axis=1), np.sqrt(variance), best)
 
-    def _losses(self, real, picked, held):
-        return np.asarray(self.loss(self.fit(real[picked]), real[held]), float)
+    def _losses(self, trained_on, held):
+        """Return the loss at each held-out measurement of the model trained on others."""
+        losses = arguments.numbers("loss", self.loss(self.fit(trained_on), held), "one number a measurement")
+        if losses.shape != (len(held),):
+            raise ParameterError(
+                "losses that do not fit the measurements",
+                key="loss",
+                wanted=f"shape ({len(held)},), one a measurement",
+                got=f"shape {losses.shape}",
+            )
+        return losses
 
     def _matched(self, gap, z, level):
         """Return the size at which the gap, z standard errors up, closes."""
         size = self._crossing(gap.mean + z * gap.error)
-        return 0.0 if size == self.sizes[0] and level < 0.5 else size
+        if level < 0.5:
+            return 0.0 if size == self.sizes[0] else min(size, float(self.sizes[-1]))
+        return size
 
     def _crossing(self, gap):
         """Return where the gap falls to zero, linear in log k; inf where that is beyond the largest size."""

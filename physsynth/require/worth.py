@@ -24,15 +24,18 @@ from scipy import special
 from scipy.stats import qmc
 
 from physsynth.core.errors import ParameterError, unknown_name
+from physsynth.require import arguments
 from physsynth.require.credit import Credit
 from physsynth.require.outcome import needs_pilot
 from physsynth.require.pilots import least_check, varies_check
 from physsynth.require.requirement import LEVELS, Question, Requirement
 
 Sample = Float[np.ndarray, "n ..."]
-LEAST_REAL = 10
+LEAST_REAL = LEAST_SYNTHETIC = 10
 GROUPS = 200
 _LOG_POINTS = 9
+# The squared distance, in standard errors, beyond which a normal is cut off by nothing.
+_FAR = 100.0
 
 
 class Finding(NamedTuple):
@@ -121,13 +124,20 @@ def _jackknife(function, sample):
     weight = len(sample) / size
     pseudo = weight * whole - (weight - 1) * without
     variance = float(np.var(pseudo, ddof=1)) * size
+    if variance <= (1e-12 * max(abs(whole), np.finfo(float).tiny)) ** 2:
+        raise ParameterError(
+            "a statistic that stays the same whatever is left out of its sample",
+            key="statistic",
+            wanted="a smooth statistic of a sample that varies",
+            got=whole,
+        )
     standard = (pseudo - pseudo.mean()) / max(float(np.std(pseudo)), np.finfo(float).tiny)
     return _Jackknife(whole, variance, max(float(np.mean(standard**4)) - 1, 0.5) / groups)
 
 
 def _value(function, sample):
-    value = np.asarray(function(sample), float)
-    if value.shape != () or not np.isfinite(value):
+    value = arguments.numbers("statistic", function(sample), "one finite number a sample")
+    if value.shape != ():
         raise ParameterError(
             "a statistic that is no number", key="statistic", wanted="one finite number a sample", got=value
         )
@@ -135,10 +145,15 @@ def _value(function, sample):
 
 
 def _squared_bias(found, variance, u):
-    """Return quantiles of b^2: the noncentrality whose chance to exceed what was found is u."""
+    """Return quantiles of b^2: the noncentrality whose chance to exceed what was found is u.
+
+    Far from zero the other sign of what was found has no chance, and its root is normal.
+    """
     seen = found**2 / variance
-    chance = special.chndtrinc(seen, 1.0, np.minimum(1 - u, special.chdtr(1.0, seen)))
-    return np.where(1 - u >= special.chdtr(1.0, seen), 0.0, np.nan_to_num(chance)) * variance
+    none = special.chdtr(1.0, seen)
+    near = special.chndtrinc(np.minimum(seen, _FAR), 1.0, np.minimum(1 - u, none))
+    far = (np.sqrt(seen) + special.ndtri(u)) ** 2
+    return np.where(1 - u >= none, 0.0, np.where(seen < _FAR, np.nan_to_num(near), far)) * variance
 
 
 def _quantile(worth, without_bias, unbiased, level):
@@ -207,6 +222,7 @@ def worth(
     """
     yardstick = _yardstick(statistic)
     real, synthetic = _sample("real", real), _sample("synthetic", synthetic)
+    _check_synthetic(real, synthetic)
     question = _question(yardstick)
     checks = (least_check("real measurements", len(real), LEAST_REAL), varies_check("real", real))
     if not all(check.passed for check in checks):
@@ -248,25 +264,28 @@ def _yardstick(statistic):
         if statistic not in STATISTICS:
             raise unknown_name("statistic", statistic, STATISTICS, key="statistic")
         return STATISTICS[statistic]
-    if isinstance(statistic, Yardstick):
-        return statistic
-    if isinstance(statistic, Callable):
+    if isinstance(statistic, Callable) and not isinstance(statistic, type):
         return Estimate(statistic, getattr(statistic, "__name__", "statistic").replace("_", " "))
-    raise ParameterError(
-        "no statistic", key="statistic", wanted='"mean", a callable or Trained', got=repr(statistic)
-    )
+    return arguments.strategy("statistic", statistic, Yardstick, '"mean", a callable or Trained')
 
 
 def _sample(name, values):
-    try:
-        sample = np.asarray(values, float)
-    except (TypeError, ValueError) as reason:
-        raise ParameterError("not numbers", key=name, wanted="an array (n, ...) of numbers") from reason
-    if sample.ndim == 0 or len(sample) < 2 or not np.isfinite(sample).all():
-        raise ParameterError(
-            "no sample", key=name, wanted="two or more rows of finite numbers", got=f"shape {sample.shape}"
-        )
+    sample = arguments.numbers(name, values, "an array (n, ...) of finite numbers")
+    if sample.ndim == 0 or len(sample) < 2:
+        raise ParameterError("no sample", key=name, wanted="two or more rows", got=f"shape {sample.shape}")
     return sample
+
+
+def _check_synthetic(real, synthetic):
+    wanted = f"{LEAST_SYNTHETIC} or more rows of shape {real.shape[1:]}, as the real ones, that vary"
+    like = synthetic.shape[1:] == real.shape[1:] and len(synthetic) >= LEAST_SYNTHETIC
+    if not like or not np.ptp(synthetic, axis=0).any():
+        raise ParameterError(
+            "synthetic measurements that cannot be compared",
+            key="synthetic",
+            wanted=wanted,
+            got=f"shape {synthetic.shape}",
+        )
 
 
 def _question(yardstick):
