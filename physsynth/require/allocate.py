@@ -12,7 +12,7 @@ section 4); Fedorov (1972), Theory of Optimal Experiments (exchanges).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -49,6 +49,7 @@ class Plan(NamedTuple):
     variance: Float[np.ndarray, " n"]
 
 
+@runtime_checkable
 class Allocation(Protocol):
     """A rule that spreads measurements over conditions."""
 

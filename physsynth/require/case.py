@@ -16,7 +16,7 @@ from physsynth.core.errors import ParameterError
 from physsynth.require import arguments
 from physsynth.require.allocate import Local
 from physsynth.require.draws import Layout, Reader, Rows, Theta, in_logs
-from physsynth.require.measurement import Measurement, information
+from physsynth.require.measurement import Measurement, information, own_densities
 from physsynth.require.noise import FunctionOfCondition, Gaussian, Noise
 from physsynth.require.screen import Screen
 
@@ -47,6 +47,12 @@ class View:
                 "a response without a finite slope at some posterior draw",
                 key="observe",
                 wanted="finite, differentiable responses and a positive sd at every candidate",
+            )
+        if not np.all(np.isfinite(own_densities(measurement, at, conditions))):
+            raise ParameterError(
+                "a scatter that gives measurements no density",
+                key="noise",
+                wanted="a positive sd at every candidate, under every posterior draw",
             )
         whitened = screen.root.T @ matrices @ screen.root
         return cls(screen, Local(screen.root.T @ screen.slope, whitened, costs))
@@ -94,6 +100,8 @@ class Case:
         ParameterError
             If it is not finite, or the noise is no positive number.
         """
+        noise = noise_of(noise)
+        _try(layout, rows, conditions, observe, quantity, noise)
         read = Reader(quantity, layout)
         values = np.asarray(_values(read, rows), float)
         if not np.isfinite(values).all():
@@ -102,7 +110,7 @@ class Case:
                 key="quantity",
                 wanted="finite numbers",
             )
-        return cls(Measurement(observe, noise_of(noise), layout), read, rows, values, conditions, costs)
+        return cls(Measurement(observe, noise, layout), read, rows, values, conditions, costs)
 
     @property
     def sd(self) -> float:
@@ -134,6 +142,24 @@ class Case:
         symmetric = abs(np.mean(standard**3)) < error * math.sqrt(6)
         mesokurtic = abs(np.mean(standard**4) - 3) < error * math.sqrt(24)
         return bool(steady and linear and symmetric and mesokurtic)
+
+
+def _try(layout, rows, conditions, observe, quantity, noise):
+    """Evaluate a caller's functions once.
+
+    Raises
+    ------
+    ParameterError
+        If one cannot be evaluated, or is no scalar.
+    """
+    names = ", ".join(dict.fromkeys(name for name, _ in layout.parts))
+    wanted = f"a JAX function of a draw, which holds {names}, to a scalar"
+    further = f"a JAX function of a draw, which holds {names}, and of a condition, to a scalar"
+    theta, at = layout.split(jnp.asarray(rows[0])), conditions[0]
+    arguments.evaluated("quantity", quantity, wanted, theta)
+    arguments.evaluated("observe", observe, further, theta, at)
+    density = partial(noise.log_density, jnp.asarray(0.0))
+    arguments.evaluated("noise", density, further, jnp.asarray(0.5), theta, at)
 
 
 @partial(jax.jit, static_argnames="read")

@@ -13,6 +13,7 @@ from jaxtyping import Array, Float
 
 from physsynth.core.checks import Check
 from physsynth.core.errors import ParameterError
+from physsynth.require import arguments
 
 Theta = Mapping[str, jax.Array]
 Rows = Float[np.ndarray, "draw dimension"]
@@ -68,9 +69,9 @@ def flatten(draws: Mapping[str, np.ndarray | jax.Array]) -> tuple[Rows, Layout]:
     ParameterError
         If there is no part, one is not finite, or they are not equally many.
     """
-    if not draws:
+    if not isinstance(draws, Mapping) or not draws:
         raise ParameterError("posterior draws are missing", key="draws", wanted="a dict of arrays (S, ...)")
-    arrays = {name: _array(value) for name, value in draws.items()}
+    arrays = {name: _array(name, value) for name, value in draws.items()}
     count = {name: array.shape[:1] for name, array in arrays.items()}
     for name, array in arrays.items():
         if not array.ndim or count[name] != next(iter(count.values())):
@@ -80,16 +81,15 @@ def flatten(draws: Mapping[str, np.ndarray | jax.Array]) -> tuple[Rows, Layout]:
                 wanted=f"as many rows as the first part: {next(iter(count.values()))}",
                 got=f"shape {array.shape}",
             )
-        if not np.isfinite(array).all():
-            raise ParameterError("draws that are not finite", key=f'draws["{name}"]', wanted="finite numbers")
-    rows = np.concatenate([array.reshape(len(array), -1) for array in arrays.values()], axis=1)
+    widths = {name: math.prod(array.shape[1:]) for name, array in arrays.items()}
+    rows = np.concatenate([array.reshape(len(array), widths[name]) for name, array in arrays.items()], axis=1)
     parts = tuple((name, tuple(array.shape[1:])) for name, array in arrays.items())
     return rows, Layout(parts, (False,) * rows.shape[1])
 
 
-def _array(value):
+def _array(name, values):
     """Return an array in the precision that JAX works in."""
-    return np.asarray(value, jnp.result_type(float))
+    return arguments.numbers(f'draws["{name}"]', values, "finite numbers").astype(jnp.result_type(float))
 
 
 def in_logs(rows: Rows, layout: Layout) -> tuple[Rows, Layout]:
@@ -112,6 +112,18 @@ def is_parameter(rows: Rows, values: Float[np.ndarray, " draw"]) -> bool:
         return any(
             np.allclose(part, values, rtol=1e-6) for column in rows.T for part in (column, np.exp(column))
         )
+
+
+def varies(values: Float[np.ndarray, " draw"]) -> Check:
+    """Check that the quantity varies over the draws."""
+    spread = float(np.ptp(values))
+    return Check(
+        "range of the quantity among the draws",
+        spread,
+        "> 0",
+        spread > 0,
+        "a quantity that does not depend on the draws is known already, or stated wrongly",
+    )
 
 
 def pilot_checks(rows: Rows) -> tuple[Check, ...]:

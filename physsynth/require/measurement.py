@@ -75,3 +75,15 @@ def tabulate(
     """Return the mean response of every draw at every condition."""
     over_conditions = jax.vmap(measurement.response, in_axes=(None, 0))
     return jax.lax.map(lambda row: over_conditions(row, conditions), rows, batch_size=512)
+
+
+@partial(jax.jit, static_argnames="measurement")
+def own_densities(
+    measurement: Measurement, rows: Float[Array, "draw d"], conditions: Float[Array, "condition ..."]
+) -> Float[Array, "draw condition"]:
+    """Return the log density, under every draw, of its own mean response at every condition."""
+
+    def one(row, condition):
+        return measurement.log_density(measurement.response(row, condition), row, condition)
+
+    return jax.vmap(jax.vmap(one, (None, 0)), (0, None))(rows, conditions)

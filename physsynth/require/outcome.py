@@ -18,6 +18,7 @@ from physsynth.require.statement import number_text
 LEAST_SIZE = 30.0
 LARGEST_ERROR = 0.15
 RARELY = 0.05
+NOTABLE_FLOOR = 0.3
 
 
 @dataclass(frozen=True)
@@ -84,10 +85,10 @@ def forecast(
     needed = np.ceil(first_crossings(futures.widths, futures.grid, aim.target) - 1e-9)
     planned = quantiles_of(needed, (aim.assurance,))[aim.assurance]
     reached = math.isfinite(planned)
-    floor = _levelled(futures, aim.target, floor)
+    floor = _levelled(futures, aim.present, aim.target, floor)
     looked_at = (
         _size_check(float(np.quantile(futures.least_sizes, RARELY))),
-        _reach_check(planned, aim.assurance, futures.grid[-1]),
+        reach_check(planned, aim.assurance, futures.grid[-1]),
         _error_check(_monte_carlo_error(needed, aim.assurance)),
     )
     return Requirement(
@@ -109,16 +110,24 @@ def planning_size(requirement: Requirement, max_n: int) -> float:
     return float(requirement.number or max_n)
 
 
-def _levelled(futures, target, otherwise):
-    """Return the width that futures which miss the target level off at: width^2 = floor^2 + c / n."""
+def _levelled(futures, present, target, otherwise):
+    """Return the width f that futures which miss the target level off at.
+
+    Beyond it information grows with n, w^2 = f^2 + 1 / (1 / (w_0^2 - f^2) + c n); three widths tell f. What
+    comes out far below the last width is too little to be told from none.
+    """
     widths, grid = futures.widths, futures.grid
     unmet = widths[:, -1] > target
     quarter = int(np.argmin(np.abs(np.log(np.asarray(grid) * 4.0 / grid[-1]))))
     if unmet.mean() < RARELY or quarter == len(grid) - 1:
         return otherwise
-    late, early = (np.median(widths[unmet, place] ** 2) for place in (-1, quarter))
-    floor = (grid[-1] * late - grid[quarter] * early) / (grid[-1] - grid[quarter])
-    return math.sqrt(max(floor, 0.0)) if math.isfinite(floor) else otherwise
+    late, early = (float(np.median(widths[unmet, place] ** 2)) for place in (-1, quarter))
+    start = present**2
+    # Where futures that miss the target began wider than that, the limit of an endless start holds.
+    gained = (start - early, start - late) if math.isfinite(start) and start > early else (1.0, 1.0)
+    whole, part = grid[-1] * gained[0], grid[quarter] * gained[1]
+    squared = (whole * late - part * early) / (whole - part) if whole > part else 0.0
+    return math.sqrt(squared) if squared > NOTABLE_FLOOR**2 * late else otherwise
 
 
 def _monte_carlo_error(needed, assurance):
@@ -144,7 +153,8 @@ def _size_check(size):
     )
 
 
-def _reach_check(planned, assurance, max_n):
+def reach_check(planned: float, assurance: float, max_n: int) -> Check:
+    """Check that the number lies within the largest one looked at."""
     return Check(
         f"number at assurance {assurance:g} within the largest one looked at",
         planned,

@@ -28,17 +28,18 @@ from physsynth.require import arguments
 from physsynth.require.allocate import RULES, Allocation, Plan
 from physsynth.require.case import Case
 from physsynth.require.data_worth import ceilings, floor, floor_causes, table
-from physsynth.require.draws import Theta, flatten, pilot_checks
+from physsynth.require.draws import Theta, flatten, pilot_checks, varies
 from physsynth.require.engine import sizes
 from physsynth.require.futures import Course, Shape, imagine
 from physsynth.require.in_hand import InHand, left_out
 from physsynth.require.locate import assess
 from physsynth.require.noise import FunctionOfCondition, Noise
-from physsynth.require.outcome import Aim, forecast, met, needs_pilot, planning_size
+from physsynth.require.outcome import Aim, forecast, met, needs_pilot, planning_size, reach_check
 from physsynth.require.regime import Regime, placed
 from physsynth.require.requirement import LEVELS, Question, Requirement
 
 PER_OCTAVE = 4
+LEAST_REPLICATES, LEAST_PARTICLES = 20, 50
 ASSUMPTIONS = (
     "the posterior in hand is right: its model describes the response, and its draws have converged",
     "new measurements scatter independently about the model's response as the noise says",
@@ -138,15 +139,24 @@ def precision(
     >>> need.number
     60
     """
-    _check_numbers(target, assurance, max_n, replicates)
-    conditions, prices = _conditions(candidates, costs)
+    target, max_n = arguments.positive("target", target), arguments.count("max_n", max_n, 1)
+    replicates = arguments.count("replicates", replicates, LEAST_REPLICATES)
+    particles = arguments.count("particles", particles, LEAST_PARTICLES)
+    arguments.fraction("assurance", assurance)
+    _check_kinds(key, regime, groups, in_hand)
+    conditions, prices = _conditions("candidates", candidates, costs)
     rows, layout = flatten(draws)
     question, checks = asked(name, target), pilot_checks(rows)
     if not all(check.passed for check in checks):
         return needs_pilot(question, checks)
     case = Case.of(rows, layout, observe, quantity, noise, conditions, prices)
+    checks = (*checks, varies(case.values))
+    if not checks[-1].passed:
+        return needs_pilot(question, checks)
     aim = Aim(question, "posterior sd of the quantity", case.sd, target, assurance)
-    away = None if direct is None else _conditions(direct, None)[0]
+    away = None if direct is None else _like(conditions, "direct", _conditions("direct", direct, None)[0])
+    if in_hand is not None:
+        _like(conditions, "in_hand.conditions", in_hand.checked()[0])
     regime = assess(case, regime, in_hand, away, target)
     if aim.present <= target:
         need = met(aim, ASSUMPTIONS[:1], checks)
@@ -204,25 +214,40 @@ def _in_hand(case: Case, in_hand: InHand | None) -> xr.Dataset:
     return left_out(in_hand, case.measurement, local, exact, case.rows, case.values)
 
 
-def _check_numbers(target, assurance, max_n, replicates):
-    arguments.positive("target", target)
-    arguments.fraction("assurance", assurance)
-    arguments.count("max_n", max_n, 1)
-    arguments.count("replicates", replicates, 20)
+def _check_kinds(key, regime, groups, in_hand):
+    """Check what is neither a number nor an array."""
+    arguments.random_key("key", key)
+    kinds = {"regime": (regime, Regime), "groups": (groups, Mapping), "in_hand": (in_hand, InHand)}
+    for name, (value, kind) in kinds.items():
+        if value is not None:
+            arguments.strategy(name, value, kind, kind.__name__)
 
 
-def _conditions(candidates, costs):
-    conditions = jnp.asarray(candidates, float)
-    if conditions.ndim == 0 or len(conditions) == 0 or not bool(jnp.all(jnp.isfinite(conditions))):
+def _like(conditions, name, others):
+    """Return other conditions, which must have as many axes as the candidates."""
+    if others.shape[1:] != conditions.shape[1:]:
         raise ParameterError(
-            "no conditions to measure at", key="candidates", wanted="an array (C, ...)", got=repr(candidates)
+            "conditions of another kind than the candidates",
+            key=name,
+            wanted=f"shape (any, {', '.join(map(str, conditions.shape[1:]))})",
+            got=f"shape {others.shape}",
         )
-    prices = np.ones(len(conditions)) if costs is None else np.asarray(costs, float)
+    return others
+
+
+def _conditions(name, candidates, costs):
+    conditions = jnp.asarray(arguments.numbers(name, candidates, "an array (C, ...) of conditions"))
+    if conditions.ndim == 0 or len(conditions) == 0:
+        raise ParameterError(
+            "no conditions to measure at", key=name, wanted="an array (C, ...)", got=repr(candidates)
+        )
+    wanted = f"{len(conditions)} positive numbers"
+    prices = np.ones(len(conditions)) if costs is None else arguments.numbers("costs", costs, wanted)
     if prices.shape != (len(conditions),) or not np.all(prices > 0):
         raise ParameterError(
             "costs that do not fit the conditions",
             key="costs",
-            wanted=f"{len(conditions)} positive numbers",
+            wanted=wanted,
             got=repr(costs),
         )
     return conditions, prices
@@ -233,7 +258,7 @@ def _rule(allocation):
         if allocation not in RULES:
             raise unknown_name("allocation", allocation, RULES, key="allocation")
         return RULES[allocation]()
-    return allocation
+    return arguments.strategy("allocation", allocation, Allocation, " or ".join(RULES))
 
 
 def asked(name: str, target: float) -> Question:
@@ -260,6 +285,7 @@ def _exact(aim, local, plan):
         floor=lowest,
         forecast=_path(aim, plan, number),
         assumptions=(*ASSUMPTIONS, EXACT),
+        checks=(reach_check(float(number or math.inf), aim.assurance, len(plan.order)),),
     )
 
 

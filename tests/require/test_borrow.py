@@ -131,6 +131,8 @@ def test_failures_per_mile_earn_credit_as_trials_do(credit):
         ({"model": "poisson", "paired": PER_MILE, "simulated": [0, 1]}, "simulated"),
         ({"belief": PartialBelief(0.001, 0.9)}, "belief"),
         ({"paired": {"both": 1}}, "paired"),
+        ({"paired": dict.fromkeys(GOOD, 0)}, "paired"),
+        ({"credit": PowerPrior}, "credit"),
         ({"paired": [(0, 2)]}, "paired"),
         ({"paired": [0, 1]}, "paired"),
         ({"simulated": (5, 2)}, "simulated"),

@@ -124,6 +124,9 @@ def test_statement_names_claim_and_number():
         {"exposure": math.inf},
         {"failures": 1, "exposure": 0, "model": "poisson"},
         {"belief": "none"},
+        {"belief": Prior},
+        {"model": Binomial},
+        {"model": 3},
     ],
 )
 def test_bad_input_is_named(arguments):
@@ -182,6 +185,12 @@ def test_partial_belief_bound_is_where_its_confidence_is_reached():
     assert belief.confidence(Binomial(), need.bound or 0, 0, 500) == pytest.approx(0.95, abs=1e-9)
     met = demonstration(1e-3, 0.95, exposure=500 + (need.number or 0), belief=belief)
     assert met.verdict == "MET"
+
+
+def test_a_belief_in_the_very_rate_never_grows():
+    """All that is not believed may lie just above the rate, where the data are as likely: 0.9 stays 0.9."""
+    with pytest.raises(ParameterError, match="no exposure"):
+        demonstration(0.01, 0.95, belief=PartialBelief(0.01, 0.9))
 
 
 def test_partial_belief_that_contradicts_itself():

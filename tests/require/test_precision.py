@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from physsynth.core.errors import ParameterError, UnknownNameError
-from physsynth.require import Bernoulli, precision
+from physsynth.require import Bernoulli, InHand, precision
 from physsynth.require.allocate import Batch, Greedy, Local, Uniform
 
 
@@ -131,6 +131,20 @@ def test_a_batch_costs_no_more_than_the_greedy_one():
     assert needs[0].quantiles[0.5] <= needs[1].quantiles[0.5]
 
 
+def test_a_quantity_that_depends_on_no_draw_needs_a_pilot():
+    a, b = standardised(1, 200, 2).T
+    asked = ({"a": a, "b": b}, line, lambda t: 3.0, 1.0, [0.0], 0.5, jax.random.key(0))
+    assert precision(*asked).verdict == "NEEDS_PILOT"
+
+
+def test_an_exact_number_out_of_reach_says_so():
+    """A mean with sd 1 takes 1e6 measurements for 1e-3; no floor, and the failed check says what to do."""
+    a = standardised(3, 2000, 1)[:, 0]
+    need = precision({"mean": a}, mean, mean, 1.0, [0.0], 1e-3, jax.random.key(0), max_n=100)
+    assert (need.verdict, need.number, need.floor) == ("FORECAST", None, 0.0)
+    assert "raise max_n" in need.statement()["failed_checks"][0]
+
+
 @pytest.mark.parametrize(
     ("change", "key"),
     [
@@ -144,6 +158,24 @@ def test_a_batch_costs_no_more_than_the_greedy_one():
         ({"draws": {"a": np.ones(5), "b": np.ones(4)}}, 'draws["b"]'),
         ({"quantity": lambda t: jnp.log(t["b"])}, "quantity"),
         ({"observe": lambda t, x: jnp.sqrt(t["b"]) * x}, "observe"),
+        ({"observe": lambda t, x: t["c"] * x}, "observe"),
+        ({"observe": 3.0}, "observe"),
+        ({"quantity": lambda t: jnp.stack([t["a"], t["b"]])}, "quantity"),
+        ({"quantity": lambda t: float(t["a"])}, "quantity"),
+        ({"noise": lambda t, x: -1.0}, "noise"),
+        ({"draws": np.ones(5)}, "draws"),
+        ({"draws": {"a": ["many"] * 200}}, 'draws["a"]'),
+        ({"draws": {"a": np.ones(5) + 1j}}, 'draws["a"]'),
+        ({"candidates": ["hot"]}, "candidates"),
+        ({"costs": [1.0, math.inf]}, "costs"),
+        ({"direct": [[1.0, 2.0]]}, "direct"),
+        ({"in_hand": InHand([[1.0, 2.0]])}, "in_hand.conditions"),
+        ({"in_hand": {"conditions": [1.0]}}, "in_hand"),
+        ({"key": 0}, "key"),
+        ({"particles": 0}, "particles"),
+        ({"allocation": Greedy}, "allocation"),
+        ({"regime": "inside"}, "regime"),
+        ({"groups": [[0, 1]]}, "groups"),
     ],
 )
 def test_bad_input_is_named(change, key):

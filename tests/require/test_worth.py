@@ -48,6 +48,14 @@ def test_a_set_that_is_worth_nothing_earns_no_credit():
     assert "No credit" in need.statement()["credit"][0]
 
 
+def test_a_bias_far_beyond_the_scatter_is_seen():
+    """s^2 / b^2 = 1e-12, and nothing of it is lost where the noncentral chi-square has no numbers left."""
+    rng = np.random.default_rng(5)
+    need = worth(rng.normal(size=100), rng.normal(1e6, 1.0, 1000))
+    assert need.verdict == "CREDIT_REFUSED"
+    assert need.quantiles[0.95] == pytest.approx(1e-12, rel=0.5)
+
+
 def test_any_smooth_statistic():
     """A variance, 20 % too large in the synthetic data: s^2 = 2, b^2 = 0.04, so at most 50."""
     rng = np.random.default_rng(2)
@@ -107,5 +115,20 @@ def test_bad_input_is_named():
         worth(good, good, lambda sample: sample)
     with pytest.raises(UnknownNameError, match='"mean"'):
         worth(good, good, "meen")
-    with pytest.raises(ParameterError):
-        Trained(least_squares, squared_error, sizes=(0, 5))
+    with pytest.raises(ParameterError, match="cannot be compared"):
+        worth(np.ones((20, 2)) * good[:, None], good)
+    with pytest.raises(ParameterError, match="cannot be compared"):
+        worth(good, np.ones(20))
+    with pytest.raises(ParameterError, match="stays the same"):
+        worth(good, good, lambda sample: 1.0)
+
+
+def test_a_yardstick_that_cannot_be_used_is_named():
+    rows = linear(np.random.default_rng(6), 50, np.ones(PREDICTORS))
+    for sizes in ((0, 5), (), (12, 8)):
+        with pytest.raises(ParameterError):
+            Trained(least_squares, squared_error, sizes=sizes)
+    for loss in (lambda fit, sample: np.nan * sample[:, 0], lambda fit, sample: sample[:3, 0]):
+        with pytest.raises(ParameterError) as caught:
+            worth(rows, rows, Trained(least_squares, loss, sizes=(8, 12)))
+        assert caught.value.key == "loss"
