@@ -35,6 +35,7 @@ class Face:
     coordinate: str
     position: float
     value: Value
+    inward: Value | None = None
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ class Ansatz:
         """Return the faces on which a field takes values exactly."""
         intervals = self.problem.domain.intervals
         return [
-            Face(name, position, condition.value)
+            Face(name, position, condition.value, condition.inward)
             for condition in self._exact(Dirichlet, field)
             for name, position in faces(condition.on, intervals)
         ]
@@ -185,7 +186,11 @@ class Ansatz:
             for face in faces:
                 there = {**p, face.coordinate: jnp.full_like(p[face.coordinate], face.position)}
                 share = self._share(face, faces)(p)
-                total = total + share * (evaluate(face.value, there) - lift(there))
+                if face.inward is None:
+                    missing = evaluate(face.value, there) - lift(there)
+                else:
+                    missing = evaluate(face.inward, p) - lift(p)
+                total = total + share * missing
             return total
 
         return blended

@@ -18,12 +18,17 @@ Faces = Mapping[str, float | Sequence[float]]
 
 @dataclass(frozen=True)
 class Dirichlet:
-    """u = value on faces; exact unless `exact` is False."""
+    """u = value on faces; exact unless `exact` is False.
+
+    `inward`, a function that equals the value there, says how the value continues inside, which helps
+    where it is steep along the face: unless given, it is blended linearly to the opposite face.
+    """
 
     value: Value
     on: Faces | None = None
     field: str | None = None
     exact: bool = True
+    inward: Value | None = None
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,8 @@ from physsynth.pinn.trial import Trial
 
 _LARGEST_DENSE = 5000
 _POINTS = 4000
+# Iterations from which on a larger network, on twice the points, ends closer than the usual one.
+_PATIENT = 12_000
 _MARCH = March()
 
 
@@ -60,7 +62,8 @@ def solve(
         A number is iterations.
     network, stages, sampling : optional
         Instead of those chosen by size: an MLP; a start by Adam, then self-scaled Broyden as long as its
-        dense matrix is small enough to keep; 4,000 points, mirror images included.
+        dense matrix is small enough to keep; 4,000 points, mirror images included. From 12,000 iterations
+        on a wider network and twice the points.
     symmetries : sequence of Symmetry, optional
         To be built in besides those of the problem; unless given, those that the solution must have (see
         `physsynth.pinn.symmetry`). None are built in if it is empty.
@@ -97,13 +100,14 @@ def solve(
             advice="ps.pinn.surrogate covers the whole range",
         )
     whole = posed(problem, None if symmetries is None else tuple(symmetries))
-    budget, network = Budget.of(budget), network or default_network(problem)
+    budget = Budget.of(budget)
+    network = network or default_network(problem, budget)
     time = time_of(whole)
     if time is None or march is None or not march.affords(budget.iterations):
-        sampling = sampling or default_sampling(whole)
+        sampling = sampling or default_sampling(whole, budget)
         return train(whole, key, budget, network, stages, sampling, checkpoint, progress, observe)
-    training = _training(whole, network, tuple(stages or ()), sampling or default_sampling(whole))
-    recipe = Recipe(network, training.stages, sampling or default_sampling(whole, share=0.5))
+    training = _training(whole, network, tuple(stages or ()), sampling or default_sampling(whole, budget))
+    recipe = Recipe(network, training.stages, sampling or default_sampling(whole, budget, share=0.5))
     with observer(budget, progress) as show:
         walk = Walk(training, time, key, budget, march, recipe, checkpoint, partial(_seen, show, observe))
         return walk.run()
@@ -135,14 +139,19 @@ def _training(problem, network, stages, sampling) -> Training:
     return Training(objective, stages or default_stages(objective), sampling)
 
 
-def default_network(problem: Problem) -> Architecture:
-    """Return an MLP whose dense curvature matrix stays in a processor's cache; wider for several fields."""
-    return MLP(width=20 if len(problem.fields) == 1 else 24)
+def default_network(problem: Problem, budget: Budget) -> Architecture:
+    """Return an MLP whose dense curvature matrix stays in a processor's cache; wider for several fields.
+
+    Wider, too, where there is time to train it.
+    """
+    usual = 20 if len(problem.fields) == 1 else 24
+    return MLP(width=30 if budget.iterations >= _PATIENT else usual)
 
 
-def default_sampling(problem: Problem, share: float = 1.0) -> Sampling:
+def default_sampling(problem: Problem, budget: Budget, share: float = 1.0) -> Sampling:
     """Return as many points as, with their mirror images, make 4,000, or a share of them for a window."""
-    return Sampling(points=int(share * _POINTS) // (1 + len(Ansatz(problem).mirrors)))
+    count = 2 * _POINTS if budget.iterations >= _PATIENT else _POINTS
+    return Sampling(points=int(share * count) // (1 + len(Ansatz(problem).mirrors)))
 
 
 def default_stages(objective: Objective) -> tuple[Stage, ...]:

@@ -20,6 +20,7 @@ from physsynth.pinn import (
     Robin,
     Symmetry,
 )
+from physsynth.pinn.ansatz import Ansatz
 from physsynth.pinn.draws import generator
 from physsynth.pinn.indices import Indices
 from physsynth.pinn.objective import Objective
@@ -75,6 +76,23 @@ def test_values_on_all_sides_of_a_square_hold(key):
     x = jnp.concatenate([PLACES, PLACES, jnp.full(9, -1.0), jnp.full(9, 1.0)])
     y = jnp.concatenate([jnp.zeros(9), jnp.full(9, 2.0), PLACES + 1.0, PLACES + 1.0])
     np.testing.assert_allclose(_jet(problem, key, x=x, y=y).value, harmonic({"x": x, "y": y}), atol=1e-14)
+
+
+def test_a_value_continues_inside_as_it_is_told(key):
+    def wave(p):
+        return jnp.sin(jnp.pi * p["x"])
+
+    square = {"x": (0.0, 1.0), "y": (0.0, 1.0)}
+    lid = Dirichlet(wave, {"y": 1.0}, inward=lambda p: wave(p) * jnp.exp(5.0 * (p["y"] - 1.0)))
+    walls = Dirichlet(0.0, {"x": (0.0, 1.0), "y": 0.0})
+    problem = Problem(square, lambda u, p: u.xx + u.yy, [walls, lid])
+    x = jnp.linspace(0.0, 1.0, 9)
+    np.testing.assert_allclose(_jet(problem, key, x=x, y=1.0).value, wave({"x": x}), atol=1e-14)
+    for side in ({"x": x, "y": 0.0}, {"x": 0.0, "y": x}, {"x": 1.0, "y": x}):
+        np.testing.assert_allclose(_jet(problem, key, **side).value, 0.0, atol=1e-14)
+    inside = {"x": x, "y": jnp.full(9, 0.8)}
+    # Blended towards the floor, as every face is towards the opposite one.
+    np.testing.assert_allclose(Ansatz(problem).lift("u")(inside), 0.8 * wave(inside) * jnp.exp(-1.0))
 
 
 def test_the_initial_rate_holds(key):
