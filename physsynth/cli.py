@@ -11,6 +11,7 @@ import typer
 from physsynth.cli_require import require_app
 from physsynth.core.errors import PhyssynthError
 
+INTERRUPTED = 130
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
@@ -20,7 +21,9 @@ app = typer.Typer(
 app.add_typer(require_app, name="require")
 
 StudyPath = Annotated[Path, typer.Argument(metavar="STUDY.toml", help="The study file.")]
-Out = Annotated[Path | None, typer.Option("--out", help="Folder of the results; results/<study> unless given.")]
+Out = Annotated[
+    Path | None, typer.Option("--out", help="Folder of the results; results/<study> unless given.")
+]
 Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Takes the place of the study's seed.")]
 
 
@@ -139,6 +142,7 @@ def main() -> None:
     except PhyssynthError as error:
         print(f"error: {error.block()}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        print("interrupted; the same command goes on where this one stopped", file=sys.stderr)
-        sys.exit(130)
+    except SystemExit as ending:  # Typer makes one of a keyboard interrupt
+        if ending.code == INTERRUPTED:
+            print("interrupted; the same command goes on where this one stopped", file=sys.stderr)
+        raise

@@ -21,6 +21,17 @@ def test_check_prints_stages_cost_and_digest(command, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_an_interruption_says_what_to_do(command, tmp_path, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("physsynth.study.load.load_study", interrupted)
+    code, out, err = command("check", tmp_path / "study.toml")
+    assert code == 130
+    assert out == ""
+    assert err.strip() == "interrupted; the same command goes on where this one stopped"
+
+
 def test_simulators_list_and_show(command):
     code, text, _ = command("simulators")
     assert code == 0
