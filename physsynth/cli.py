@@ -21,9 +21,7 @@ app = typer.Typer(
 app.add_typer(require_app, name="require")
 
 StudyPath = Annotated[Path, typer.Argument(metavar="STUDY.toml", help="The study file.")]
-Out = Annotated[
-    Path | None, typer.Option("--out", help="Folder of the results; results/<study> unless given.")
-]
+Out = Annotated[Path | None, typer.Option("--out", help="Folder of the results; else results/<study>.")]
 Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Takes the place of the study's seed.")]
 
 
