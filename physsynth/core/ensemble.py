@@ -24,6 +24,7 @@ from physsynth.core.errors import ParameterError
 from physsynth.core.failures import FailurePolicy, Keep, finite
 from physsynth.core.files import read, write, writing
 from physsynth.core.simulator import Simulator
+from physsynth.core.units import convert
 
 BLOCK = 4096
 OK, NON_FINITE, OUTSIDE_VALIDITY = 0, 1, 2
@@ -49,7 +50,8 @@ def simulate(
     ----------
     sim : Simulator
     scenarios : int, mapping or Dataset
-        How many to draw from ``sim.space`` (needs `key`), or the parameters of each, shape (n, ...).
+        How many to draw from ``sim.space`` (needs `key`), or the parameters of each, shape (n, ...);
+        variables of a Dataset are converted from the units that they state.
     key : jax.Array, optional
         JAX key of the draws.
     batch : int, optional
@@ -70,7 +72,9 @@ def simulate(
     Raises
     ------
     ParameterError
-        If the parameters are missing, of unequal length, or `key` is missing.
+        If the parameters are missing, no numbers or of unequal length, or `key` is missing.
+    UnitError
+        If a unit of a Dataset does not fit.
     SimulationError
         Under the policy Stop.
     OutputError
@@ -83,13 +87,25 @@ def simulate(
     >>> runs["stopping_distance"].dims, runs["stopping_distance"].attrs["units"]
     (('scenario',), 'm')
     """
-    source = _Source.of(sim.space, scenarios, key, batch or BLOCK)
+    source = _Source.of(sim.space, scenarios, key, _block_size(batch))
     run = partial(run_block, sim, on_failure=on_failure or Keep())
     if path is None:
         with _bar(progress, sim.name, source.blocks) as step:
             parts = [step(_cut(run(values), size)) for values, size in source]
         return describe(sim, _joined(parts))
     return _stream(sim, source, run, Path(path), progress)
+
+
+def _block_size(batch):
+    if batch is None:
+        return BLOCK
+    if not _is_whole(batch) or batch < 1:
+        raise ParameterError("no batch", key="batch", wanted="a whole number of at least 1", got=repr(batch))
+    return int(batch)
+
+
+def _is_whole(number):
+    return isinstance(number, int | np.integer) and not isinstance(number, bool)
 
 
 def run_block(sim: Simulator, values: Mapping[str, jax.Array], on_failure: FailurePolicy) -> dict[str, Any]:
@@ -134,6 +150,7 @@ def _status(sim, parameters, outputs):
     for name, (low, high) in sim.validity.items():
         value = {**parameters, **outputs}[name].reshape(inside.shape[0], -1)
         inside &= jnp.all((value >= low) & (value <= high), axis=1)
+    inside &= finite(parameters)
     return (jnp.where(finite(outputs), OK, NON_FINITE) + jnp.where(inside, OK, OUTSIDE_VALIDITY)).astype(
         jnp.int8
     )
@@ -147,26 +164,27 @@ class _Source:
 
     @classmethod
     def of(cls, space, scenarios, key, size):
-        if isinstance(scenarios, int | np.integer) and not isinstance(scenarios, bool):
-            return cls._drawn(space, int(scenarios), key, size)
-        return cls._given(space, scenarios, size)
+        if isinstance(scenarios, Mapping | xr.Dataset):
+            return cls._given(space, scenarios, size)
+        return cls._drawn(space, scenarios, key, size)
 
     @classmethod
     def _drawn(cls, space, total, key, size):
-        if key is None or total < 1:
+        if key is None or not _is_whole(total) or total < 1:
             raise ParameterError(
                 "scenarios cannot be drawn",
                 key="key" if key is None else "scenarios",
-                wanted="a JAX key and a number of at least 1",
+                wanted="a JAX key and a whole number of at least 1",
                 got=f"key={key}, scenarios={total}",
                 advice="pass key=jax.random.key(seed)",
             )
+        total = int(total)
         draw = jax.jit(lambda i: space.sample(jax.random.fold_in(key, i), size))
         return cls(total, size, draw, [total, np.asarray(jax.random.key_data(key)).tolist()])
 
     @classmethod
     def _given(cls, space, scenarios, size):
-        values = {name: np.asarray(scenarios[name]) for name in space.names if name in scenarios}
+        values = {name: _numbers(scenarios[name], space, name) for name in space.names if name in scenarios}
         lengths = {name: value.shape[0] if value.ndim else None for name, value in values.items()}
         if set(values) != set(space.names) or len(set(lengths.values())) != 1 or None in lengths.values():
             raise ParameterError(
@@ -195,6 +213,21 @@ class _Source:
 
     def __iter__(self) -> Iterator[tuple[dict, int]]:
         return ((self.block(i), self.count(i)) for i in range(self.blocks))
+
+
+def _numbers(given, space, name):
+    """Return one parameter of given scenarios (n, *event) in its own unit."""
+    parameter, array = space.parameters[name], np.asarray(given)
+    event = parameter.distribution.event_shape
+    if array.dtype.kind not in "fiub" or array.shape[1:] != event:
+        raise ParameterError(
+            "a parameter that does not fit",
+            key=name,
+            wanted=f"numbers of shape (scenario{''.join(f', {n}' for n in event)})",
+            got=f"{array.dtype} of shape {array.shape}",
+        )
+    unit = given.attrs.get("units", parameter.unit) if isinstance(given, xr.DataArray) else parameter.unit
+    return np.asarray(convert(array, unit, parameter.unit, key=name))
 
 
 def _cut(arrays, size):

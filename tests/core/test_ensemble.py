@@ -13,7 +13,7 @@ import xarray as xr
 
 import physsynth as ps
 from physsynth.core import Keep, Retry, Stop, rk4
-from physsynth.core.errors import OutputError, ParameterError, SimulationError, UnknownNameError
+from physsynth.core.errors import OutputError, ParameterError, SimulationError, UnitError, UnknownNameError
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +52,58 @@ def test_given_scenarios_are_used(braking, key):
     drawn = ps.simulate(braking, 7, key)
     again = ps.simulate(braking, drawn)
     np.testing.assert_array_equal(drawn["stopping_distance"], again["stopping_distance"])
+
+
+GIVEN = {
+    "speed": np.array([10.0, 20.0]),
+    "reaction_time": np.ones(2),
+    "deceleration": np.full(2, 5.0),
+    "obstacle_distance": np.full(2, 30.0),
+}
+
+
+def test_units_of_given_scenarios_are_converted(braking):
+    dataset = xr.Dataset({name: ("scenario", value) for name, value in GIVEN.items()})
+    dataset["speed"] = ("scenario", [36.0, 72.0], {"units": "km/h"})
+    runs = ps.simulate(braking, dataset)
+    np.testing.assert_allclose(runs["stopping_distance"], [20.0, 60.0])
+    assert runs["speed"].attrs["units"] == "m/s"
+    dataset["speed"].attrs["units"] = "kg"
+    with pytest.raises(UnitError, match="speed"):
+        ps.simulate(braking, dataset)
+
+
+def test_a_parameter_that_is_no_number_is_flagged_even_where_no_output_depends_on_it(braking):
+    runs = ps.simulate(braking, {**GIVEN, "obstacle_distance": np.array([np.nan, 30.0])})
+    assert np.isfinite(runs["stopping_distance"]).all()
+    assert runs["status"].values.tolist() == [2, 0]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"speed": np.array(["fast", "slow"])},
+        {"speed": np.ones((2, 3))},
+        {"speed": 10.0},
+        {"speed": np.ones(3)},
+    ],
+    ids=["words", "two dimensions", "a number", "another length"],
+)
+def test_scenarios_that_do_not_fit_are_refused(braking, change):
+    with pytest.raises(ParameterError):
+        ps.simulate(braking, {**GIVEN, **change})
+
+
+@pytest.mark.parametrize("batch", [0, -1, 2.5])
+def test_batches_are_whole_numbers(braking, key, batch):
+    with pytest.raises(ParameterError, match="batch"):
+        ps.simulate(braking, 5, key, batch=batch)
+
+
+@pytest.mark.parametrize("count", [0, -1, 2.5, True])
+def test_counts_are_whole_numbers(braking, key, count):
+    with pytest.raises(ParameterError, match="scenarios"):
+        ps.simulate(braking, count, key)
 
 
 def test_outside_the_validity_domain_is_flagged_not_dropped(braking):
