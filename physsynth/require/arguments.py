@@ -138,18 +138,18 @@ def numbers(name: str, values: Any, wanted: str) -> np.ndarray:
     return array
 
 
-def evaluated(name: str, function: Any, wanted: str, *examples: Any) -> None:
-    """Try a caller's function on one example, without computing anything.
+def evaluated(name: str, function: Any, wanted: str, *examples: Any) -> tuple[int, ...]:
+    """Return the shape of what a caller's function gives on one example, without computing anything.
 
     Raises
     ------
     ParameterError
-        If it cannot be evaluated there, or its value is no scalar.
+        If it cannot be evaluated there.
     """
     import jax
 
     try:
-        shape = jax.eval_shape(lambda *given: jax.numpy.asarray(function(*given)), *examples).shape
+        return jax.eval_shape(lambda *given: jax.numpy.asarray(function(*given)), *examples).shape
     except Exception as reason:
         line = f"{type(reason).__name__}: {str(reason).splitlines()[0] if str(reason) else ''}"
         raise ParameterError(
@@ -159,6 +159,17 @@ def evaluated(name: str, function: Any, wanted: str, *examples: Any) -> None:
             got=line,
             advice="it is traced by JAX: use jax.numpy on what it is given, and only names that are there",
         ) from reason
+
+
+def scalar(name: str, function: Any, wanted: str, *examples: Any) -> None:
+    """Check that a caller's function gives a scalar on one example.
+
+    Raises
+    ------
+    ParameterError
+        Otherwise.
+    """
+    shape = evaluated(name, function, wanted, *examples)
     if shape not in ((), (1,)):
         raise ParameterError("a function that is no scalar", key=name, wanted=wanted, got=f"shape {shape}")
 

@@ -152,14 +152,14 @@ def _try(layout, rows, conditions, observe, quantity, noise):
     ParameterError
         If one cannot be evaluated, or is no scalar.
     """
-    names = ", ".join(dict.fromkeys(name for name, _ in layout.parts))
+    names = ", ".join(layout.kinds)
     wanted = f"a JAX function of a draw, which holds {names}, to a scalar"
     further = f"a JAX function of a draw, which holds {names}, and of a condition, to a scalar"
     theta, at = layout.split(jnp.asarray(rows[0])), conditions[0]
-    arguments.evaluated("quantity", quantity, wanted, theta)
-    arguments.evaluated("observe", observe, further, theta, at)
+    arguments.scalar("quantity", quantity, wanted, theta)
+    arguments.scalar("observe", observe, further, theta, at)
     density = partial(noise.log_density, jnp.asarray(0.0))
-    arguments.evaluated("noise", density, further, jnp.asarray(0.5), theta, at)
+    arguments.scalar("noise", density, further, jnp.asarray(0.5), theta, at)
 
 
 @partial(jax.jit, static_argnames="read")

@@ -32,6 +32,11 @@ class Layout:
         """What each entry of a row is called: its part, and its place there."""
         return tuple(label for name, shape in self.parts for label in _labels(name, shape))
 
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The names of the parts."""
+        return tuple(name for name, _ in self.parts)
+
     def split(self, row: Float[Array, " dimension"]) -> dict[str, jax.Array]:
         """Return the named parts of one row."""
         if any(self.logged):
@@ -116,7 +121,7 @@ def is_parameter(rows: Rows, values: Float[np.ndarray, " draw"]) -> bool:
 
 def varies(values: Float[np.ndarray, " draw"]) -> Check:
     """Check that the quantity varies over the draws."""
-    spread = float(np.ptp(values))
+    spread = float(np.ptp(values)) if values.max() > values.min() else 0.0
     return Check(
         "range of the quantity among the draws",
         spread,

@@ -39,6 +39,8 @@ SHOWN = 200
 NEVER = 1e12
 _MOST_OF_PILOT = 0.9
 _UNLIKELY = 0.01
+_PLAIN = 1e-3
+_PERFECTION = "0 for an error, 1 for an accuracy"
 
 
 def learning_curve(
@@ -98,7 +100,7 @@ def learning_curve(
     >>> need.quantiles[0.05] < 400 < need.quantiles[0.95]
     True
     """
-    sizes, losses, wanted = _checked(sizes, scores, target, best)
+    sizes, losses, wanted = _checked(sizes, "scores", scores, target, best)
     arguments.fraction("assurance", assurance)
     arguments.nonnegative("common_sd", common_sd)
     if pilot is not None:
@@ -110,7 +112,9 @@ def learning_curve(
     alone = _answer(question, _seen(sizes, losses, pilot, common_sd), wanted, best, target, assurance, checks)
     if augmented is None:
         return alone
-    _, other, _ = _checked(sizes, augmented, target, best)
+    _, other, _ = _checked(sizes, "augmented", augmented, target, best)
+    if not all(check.passed for check in _checks(other)):
+        return needs_pilot(question, _checks(other))
     both = _answer(question, _seen(sizes, other, pilot, common_sd), wanted, best, target, assurance, checks)
     return _with_credit(both, alone)
 
@@ -141,16 +145,15 @@ def by_replicate(
     return sizes, scores
 
 
-def _checked(sizes, scores, target, best):
-    places, table = np.asarray(sizes, float), np.asarray(scores, float)
+def _checked(sizes, name, scores, target, best):
+    places = arguments.numbers("sizes", sizes, "rising counts")
+    wanted = f"finite numbers (R, {places.size}), one row a replicate"
+    table, best = arguments.numbers(name, scores, wanted), arguments.finite("best", best)
     if places.ndim != 1 or not np.all(np.diff(places) > 0) or not np.all(places >= 1):
         raise ParameterError("sizes that do not rise", key="sizes", wanted="rising counts", got=repr(sizes))
-    if table.ndim != 2 or table.shape[1] != len(places) or not np.isfinite(table).all():
+    if table.ndim != 2 or not len(table) or table.shape[1] != len(places):
         raise ParameterError(
-            "scores that do not fit the sizes",
-            key="scores",
-            wanted=f"finite numbers (R, {len(places)}), one row a replicate",
-            got=f"shape {table.shape}",
+            "scores that do not fit the sizes", key=name, wanted=wanted, got=f"shape {table.shape}"
         )
     side = np.sign(table.mean() - best)
     wanted = side * (arguments.finite("target", target) - best)
@@ -160,9 +163,24 @@ def _checked(sizes, scores, target, best):
             key="best",
             wanted="all scores and the target on one side of it",
             got=best,
-            advice="0 for an error, 1 for an accuracy",
+            advice=_PERFECTION,
         )
+    _check_better(side * (table - best), best)
     return places, side * (table - best), wanted
+
+
+def _check_better(losses, best):
+    """Check that scores do not move away from perfection as the data grow."""
+    rise, freedom = losses[:, -1] - losses[:, 0], len(losses) - 1
+    error = rise.std(ddof=1) / math.sqrt(len(rise)) if freedom else math.inf
+    if freedom and rise.mean() > stats.t.ppf(1 - _PLAIN, freedom) * error:
+        raise ParameterError(
+            "scores that get worse the more data there are",
+            key="best",
+            wanted="scores that come closer to it",
+            got=best,
+            advice=_PERFECTION,
+        )
 
 
 def _checks(losses):
@@ -239,9 +257,10 @@ def _answer(question, seen, wanted, best, target, assurance, checks) -> Requirem
     planned = quantiles_of(needed, (assurance,))[assurance]
     never = float(np.mean(np.isinf(needed)))
     shape = (_fits(families, seen), _reach(planned, families, seen))
-    verdict = "FLOOR" if never >= 0.5 else "MET" if planned <= largest else _trusted(shape)
+    levels_off = float(np.mean(curves.floor >= wanted))
+    verdict = "FLOOR" if levels_off >= 0.5 else "MET" if planned <= largest else _trusted(shape)
     floor = best + side * float(np.median(curves.floor))
-    lines = _assumptions(verdict, never)
+    lines = _assumptions(verdict, levels_off, planned, largest)
     return Requirement(
         verdict=verdict,
         number=math.ceil(planned) if math.isfinite(planned) else None,
@@ -260,14 +279,19 @@ def _answer(question, seen, wanted, best, target, assurance, checks) -> Requirem
     )
 
 
-def _assumptions(verdict, never):
+def _assumptions(verdict, levels_off, planned, largest):
+    reach = (
+        f"the size planned with is {planned / largest:.3g} times {largest:g}, the largest size seen; "
+        f"how the curve may bend beyond {largest:g} these scores cannot tell"
+    )
     lines = (
+        *((reach,) if largest < planned < math.inf else ()),
         "the curve goes on as one of the laws tried, with or without a floor: power laws, shifted, broken or "
         "cut off; stretched exponentials; inverse logarithms",
         "new data are of the kind that the scores come from",
     )
     first = {
-        "FLOOR": (f"floor: with probability {never:.0%} the curve levels off before the target",),
+        "FLOOR": (f"floor: with probability {levels_off:.0%} the curve levels off before the target",),
         "EXTRAPOLATION": ("the size lies beyond what the scores tell of; the number rests on the laws",),
     }
     return (*first.get(verdict, ()), *lines)
@@ -329,7 +353,8 @@ def _paths(curves: Ensemble, seen: Seen, needed, best, side, target) -> xr.Datas
 def _with_credit(both: Requirement, alone: Requirement) -> Requirement:
     """Set the answers with and without synthetic data side by side."""
     pairs = np.array([alone.forecast["needed"].values, both.forecast["needed"].values])
-    saved = np.sort(np.where(np.isfinite(pairs).all(axis=0), pairs[0] - pairs[1], 0.0))
+    known = np.isfinite(pairs).all(axis=0)
+    saved = np.sort(np.subtract(*np.where(known, pairs, 0.0)))
     low, middle, high = (float(np.quantile(saved, level)) for level in (0.05, 0.5, 0.95))
     credit = Credit(
         method="learning curves with and without the synthetic data",

@@ -19,6 +19,7 @@ from jax.tree_util import Partial
 from jaxtyping import Array, Float
 
 from physsynth.core.errors import ParameterError
+from physsynth.require import arguments
 
 Information = Callable[[jax.Array, jax.Array], Float[Array, "k k"]]
 
@@ -87,14 +88,14 @@ def information_at(
         If it is not (k, k), finite, symmetric and positive semidefinite everywhere.
     """
     k = psi.shape[1]
+    wanted = f"a JAX function of psi ({k},) and a key, to ({k}, {k})"
+    arguments.evaluated(name, information, wanted, psi[0], key)
     matrices = np.asarray(_evaluate(as_partial(information), psi, jax.random.split(key, len(psi))), float)
     if matrices.shape[1:] != (k, k):
         raise ParameterError(
             "information of the wrong shape", key=name, wanted=f"({k}, {k})", got=matrices.shape[1:]
         )
-    size = np.abs(matrices).max(initial=0.0)
-    least = np.linalg.eigvalsh(matrices).min() if np.isfinite(size) else -np.inf
-    if not np.allclose(matrices, matrices.transpose(0, 2, 1), atol=1e-4 * size) or least < -1e-4 * size:
+    if not _is_information(matrices):
         raise ParameterError(
             "not a Fisher information",
             key=name,
@@ -102,6 +103,14 @@ def information_at(
             got=matrices[0].tolist(),
         )
     return matrices
+
+
+def _is_information(matrices):
+    """Tell whether all are finite, symmetric and positive semidefinite."""
+    size = np.abs(matrices).max(initial=0.0)
+    if not np.isfinite(size) or not np.allclose(matrices, matrices.transpose(0, 2, 1), atol=1e-4 * size):
+        return False
+    return bool(np.linalg.eigvalsh(matrices).min() >= -1e-4 * size)
 
 
 def as_partial(information: Information) -> Partial:

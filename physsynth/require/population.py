@@ -23,7 +23,7 @@ from jaxtyping import Array, Float
 
 from physsynth.core.errors import ParameterError
 from physsynth.require import arguments
-from physsynth.require.draws import Reader, Theta, flatten, is_parameter, pilot_checks
+from physsynth.require.draws import Reader, Theta, flatten, is_parameter, pilot_checks, varies
 from physsynth.require.engine import Evidence, grow, resample, sizes, truth_and_others
 from physsynth.require.members import Information, as_partial, imagine, log_likelihood
 from physsynth.require.outcome import Aim, Futures, forecast, met, needs_pilot, planning_size
@@ -156,7 +156,8 @@ def population(
     >>> need.verdict, 50 < need.number < 70
     ('FORECAST', True)
     """
-    _check_numbers(factor, assurance, interval, max_n, replicates, evaluations)
+    _check_numbers(factor, assurance, interval, max_n, replicates, particles, evaluations)
+    _check_kinds(key, designs, wording, regime)
     rows, layout = flatten(_parts(draws))
     k = layout.parts[0][1][0]
     question = _question(wording or Wording(), factor, interval)
@@ -164,7 +165,12 @@ def population(
     if not all(check.passed for check in checks):
         return needs_pilot(question, checks)
     read = Reader(log_quantity, layout)
+    wanted = f"a JAX function of a draw, which holds {', '.join(layout.kinds)}, to a scalar"
+    arguments.scalar("log_quantity", log_quantity, wanted, layout.split(jnp.asarray(rows[0])))
     values = _checked(np.asarray(_values(read, rows), float))
+    checks = (*checks, varies(values))
+    if not checks[-1].passed:
+        return needs_pilot(question, checks)
     present = _present_width(values, interval)
     aim = Aim(
         question, "log ratio of the interval's ends", present, math.log(factor), assurance, _ratio, "log"
@@ -193,12 +199,22 @@ def _ratio(width):
     return math.exp(width) if width < 700 else math.inf
 
 
-def _check_numbers(factor, assurance, interval, max_n, replicates, evaluations):
+def _check_kinds(key, designs, wording, regime):
+    """Check what is neither a number nor an array."""
+    arguments.random_key("key", key)
+    kinds = {"designs": (designs, Mapping), "wording": (wording, Wording), "regime": (regime, Regime)}
+    for name, (value, kind) in kinds.items():
+        if value is not None:
+            arguments.strategy(name, value, kind, kind.__name__)
+
+
+def _check_numbers(factor, assurance, interval, max_n, replicates, particles, evaluations):
     arguments.above_one("factor", factor)
     arguments.fraction("assurance", assurance)
     arguments.fraction("interval", interval)
     arguments.count("max_n", max_n, 1)
     arguments.count("replicates", replicates, 20)
+    arguments.count("particles", particles, 50)
     arguments.count("evaluations", evaluations, 50)
 
 
@@ -235,20 +251,22 @@ def _values(read, rows):
 
 
 def _checked(values):
-    if np.isnan(values).any():
+    strange = values[np.isnan(values) | np.isposinf(values)]
+    if strange.size:
         raise ParameterError(
-            "a quantity that is not a number at some posterior draw",
+            "a quantity that is not a finite number at some posterior draw",
             key="log_quantity",
-            wanted="the log of a positive quantity",
-            got="NaN",
+            wanted="the log of a positive quantity; minus infinity where it is nil",
+            got=float(strange[0]),
         )
     return values
 
 
 def _present_width(values, interval):
     tail = (1 - interval) / 2
-    low, high = np.quantile(values, [tail, 1 - tail])
-    return math.inf if np.isneginf(low) else float(high - low)
+    with np.errstate(invalid="ignore"):
+        low, high = np.quantile(values, [tail, 1 - tail])
+    return float(high - low) if np.isfinite(low) else math.inf
 
 
 def _width(log_quantity, interval):

@@ -155,6 +155,12 @@ def test_laws_fall_and_are_inverted(law):
         ({"pilot": 50}, "pilot"),
         ({"assurance": 2}, "assurance"),
         ({"common_sd": -1}, "common_sd"),
+        ({"best": None}, "best"),
+        ({"best": 2.0}, "best"),
+        ({"sizes": [15, 30, 60, np.inf]}, "sizes"),
+        ({"sizes": ["few", "more", "many", "all"]}, "sizes"),
+        ({"scores": np.ones((0, 4))}, "scores"),
+        ({"augmented": np.full((10, 4), np.nan)}, "augmented"),
     ],
 )
 def test_bad_input_is_named(change, key):
@@ -162,6 +168,35 @@ def test_bad_input_is_named(change, key):
     with pytest.raises(ParameterError) as caught:
         learning_curve(**{"sizes": SIZES, "scores": scores, "target": 0.1, **change})
     assert caught.value.key == key
+
+
+def test_an_accuracy_taken_for_an_error_is_found_out():
+    """Scores that rise away from perfection: `best` was forgotten."""
+    scores = 1 - power_law(np.random.default_rng(0), 0.0, 0.5, 0.02) / 2
+    with pytest.raises(ParameterError, match="1 for an accuracy"):
+        learning_curve(SIZES, scores, 0.95)
+    assert learning_curve(SIZES, scores, 0.9, best=1.0).verdict == "FORECAST"
+
+
+def test_a_target_that_is_only_far_away_is_no_floor():
+    """3 n^-1/2 = 1e-6 takes 9e12: no size that is looked at, but nothing levels off."""
+    need = learning_curve(SIZES, power_law(np.random.default_rng(0), 0.0, 0.5, 0.02), 1e-6)
+    assert (need.verdict, need.number) == ("EXTRAPOLATION", None)
+    assert need.failed
+
+
+def test_statement_says_how_far_the_curve_is_carried():
+    scores = power_law(np.random.default_rng(1), 0.0, 0.5, 0.01)
+    need = learning_curve(SIZES, scores, 3 * TRUTH**-0.5)
+    line = next(line for line in need.statement()["assumptions"] if "the largest size seen" in line)
+    assert f"{need.quantiles[0.8] / 120:.3g} times 120" in line
+    assert "cannot tell" in line
+
+
+@pytest.mark.parametrize("augmented", [0.9, 1.1])
+def test_augmented_scores_of_one_replicate_need_a_pilot(augmented):
+    scores = power_law(np.random.default_rng(1), 0.0, 0.5, 0.01)
+    assert learning_curve(SIZES, scores, 0.1, augmented=augmented * scores[:1]).verdict == "NEEDS_PILOT"
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -127,6 +127,11 @@ def test_pilot_too_small(scale):
     assert need.failed
 
 
+def test_a_quantity_that_depends_on_no_draw_needs_a_pilot():
+    need = population(posterior(), exact, lambda theta: -3.0, 1.5, jax.random.key(1))
+    assert need.verdict == "NEEDS_PILOT"
+
+
 @pytest.mark.parametrize(
     ("change", "key"),
     [
@@ -141,7 +146,14 @@ def test_pilot_too_small(scale):
         ({"draws": {"location": [[np.nan]], "log_spread": [[0.0]]}}, 'draws["location"]'),
         ({"information": lambda psi, key: jnp.eye(2)}, "information"),
         ({"information": lambda psi, key: -jnp.eye(1)}, "information"),
+        ({"information": lambda psi: jnp.eye(1)}, "information"),
+        ({"information": lambda psi, key: jnp.nan * jnp.eye(1)}, "information"),
         ({"log_quantity": lambda theta: jnp.log(theta["location"][0])}, "log_quantity"),
+        ({"log_quantity": lambda theta: theta["age"]}, "log_quantity"),
+        ({"log_quantity": lambda theta: jnp.where(theta["location"][0] > 0, jnp.inf, 0.0)}, "log_quantity"),
+        ({"designs": [exact]}, "designs"),
+        ({"wording": "patients"}, "wording"),
+        ({"particles": 0}, "particles"),
     ],
 )
 def test_bad_input_is_named(change, key):
