@@ -69,6 +69,8 @@ class Objective:
 
     def compiled(self, name: Hashable, function: Callable, options: dict | None = None) -> Callable:
         """Return a function compiled, or what was compiled before by this name."""
+        # A later window has other terms where the initial condition of the first is penalised.
+        name = (name, *(term.name for term in self.terms))
         if name not in self.cache:
             self.cache[name] = jax.jit(function, compiler_options=options)
         return self.cache[name]

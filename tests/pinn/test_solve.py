@@ -7,6 +7,7 @@ import pytest
 
 from physsynth import pinn
 from physsynth.core.errors import DataError, ParameterError, UnknownNameError
+from physsynth.pinn.solve import default_network, default_sampling
 
 HEAT = pinn.Problem(
     {"t": (0.0, 1.0), "x": (0.0, 1.0)},
@@ -118,6 +119,12 @@ def test_penalised_conditions_are_balanced_and_met(key):
     assert list(solution.summary()["terms"]) == [
         "equation", "Robin of u at x = 0", "Robin of u at x = 1", "Integral of u over x"
     ]  # fmt: skip
+
+
+def test_a_large_budget_gets_a_larger_network_and_more_points():
+    small, large = pinn.Budget(11_999), pinn.Budget(12_000)
+    assert default_network(HEAT, small).width < default_network(HEAT, large).width
+    assert 2 * default_sampling(HEAT, small).points == default_sampling(HEAT, large).points
 
 
 def test_parameters_need_a_value_and_coordinates_their_names(solution, key):
