@@ -7,6 +7,8 @@ import pytest
 from physsynth import pinn
 from physsynth.pinn.estimate import ErrorEstimate, handed_on
 from physsynth.pinn.evolution import initial_rate, time_of
+from physsynth.pinn.objective import Objective
+from physsynth.pinn.trial import Trial
 
 BOX = {"t": (0.0, 1.0), "x": (0.0, 2.0 * np.pi)}
 SINE = pinn.Initial(lambda p: jnp.sin(p["x"]))
@@ -105,6 +107,17 @@ def test_an_interrupted_march_goes_on_to_the_same_bytes(marched, key, tmp_path):
         pinn.solve(SPRING, key, 800, march=MARCH, checkpoint=path, observe=stop_in_the_second_window, **SMALL)
     resumed = pinn.solve(SPRING, key, 800, march=MARCH, checkpoint=path, **SMALL)
     assert resumed.save(tmp_path / "resumed.nc").read_bytes() == whole
+
+
+def test_windows_share_what_is_compiled_for_the_same_terms():
+    """The first window of a penalised start has terms that later ones, which begin exactly, have not."""
+    start = pinn.Initial(1.0, rate=0.0, exact=False)
+    penalised = pinn.Problem(SPRING.domain, SPRING.residual, [start])
+    cache, problems = {}, (penalised, SPRING, SPRING)
+    objectives = [Objective(Trial(problem, pinn.MLP(4, 1)), cache) for problem in problems]
+    functions = [objective.compiled("loss", objective.value) for objective in objectives]
+    assert functions[0] is not functions[1]
+    assert functions[1] is functions[2]
 
 
 def test_errors_are_handed_on_and_amplified():
