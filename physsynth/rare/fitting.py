@@ -20,7 +20,7 @@ SLACK = 0.1
 REACH = 1.0
 BULGE = 0.6
 # How far before the planes half-spaces begin above 20 dimensions, and the least share of each.
-GAPS = ((0.1, 0.04), (0.3, 0.05), (0.5, 0.08), (0.8, 0.12), (1.2, 0.12))
+GAPS = ((0.1, 0.04), (0.3, 0.05), (0.5, 0.08), (0.8, 0.2), (1.2, 0.25))
 INFLATION = 1.15
 MANY = 8
 ENOUGH = 20
@@ -44,6 +44,7 @@ def fit_mixture(planes: Planes, u: Float[np.ndarray, "n d"], weight: Float[np.nd
             (k, *part) for k in range(len(members)) for part in _of_plane(planes, k, members[k], share[k])
         ]
         parts += [(COMMON, normal, 0.0) for normal in _everywhere(u, weight)]
+        parts += [(COMMON, normal, 0.0) for normal in _in_subspace(u, weight)]
     else:
         parts = [(COMMON, *part) for part in _all_half_spaces(planes, share)]
         parts += [(k, normal, 0.0) for k in range(len(members)) for normal in _along(planes, k, members[k])]

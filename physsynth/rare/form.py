@@ -19,10 +19,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
+from scipy.optimize import nnls
 
 from physsynth.rare.evaluator import Evaluator
 
 ITERATIONS = 20
+ROUNDS = 6
+RAY = 7
+CLOSE = 0.05
 LONGEST_STEP = 4.0
 LEAST_CURVATURE = 0.2
 
@@ -31,12 +35,14 @@ LEAST_CURVATURE = 0.2
 class DesignPoints:
     """Points on the failure boundary (k, d), the direction (k, d) of failure at each, and its distance.
 
-    `reliability_index` is the signed distance (k,) of the tangent plane from the origin.
+    `reliability_index` is the signed distance (k,) of the tangent plane from the origin. `stuck` (m, d) is
+    where the searches ended that did not converge, as they do where two boundaries meet.
     """
 
     u: Float[np.ndarray, "k d"]
     direction: Float[np.ndarray, "k d"]
     reliability_index: Float[np.ndarray, " k"]
+    stuck: Float[np.ndarray, "m d"]
 
 
 @dataclass
@@ -99,14 +105,15 @@ def search(evaluator: Evaluator, starts: Float[np.ndarray, "k d"], tolerance: fl
     good = _converged(state, evaluator.continuous, 3 * tolerance) & np.isfinite(state.slope).all(axis=1)
     u, slope = state.u[good], state.slope[good]
     steep = np.maximum(np.linalg.norm(slope, axis=1), 1e-300)
-    return DesignPoints(u, -_unit(slope), (state.g[good] - np.sum(slope * u, axis=1)) / steep)
+    index = (state.g[good] - np.sum(slope * u, axis=1)) / steep
+    return DesignPoints(u, -_unit(slope), index, state.u[~good])
 
 
 def along_rays(
     evaluator: Evaluator,
     u: Float[np.ndarray, "k d"],
     anchor: Float[np.ndarray, "k d"] | float = 0.0,
-    steps: int = 7,
+    steps: int = RAY,
 ) -> Float[np.ndarray, "k d"]:
     """Pull failing points towards the anchor, by bisection, to the failure boundary (still failing)."""
     low, high = np.zeros(len(u)), np.ones(len(u))
@@ -117,6 +124,43 @@ def along_rays(
         fails = evaluator.values(anchor + middle[:, None] * (u - anchor)) <= 0
         low, high = np.where(fails, low, middle), np.where(fails, middle, high)
     return anchor + high[:, None] * (u - anchor)
+
+
+def corners(
+    evaluator: Evaluator, u: Float[np.ndarray, "k d"], rounds: int = ROUNDS
+) -> Float[np.ndarray, "k d"]:
+    """Pull failing points towards the nearest failure around them, where several boundaries meet as well.
+
+    Each round adds the tangent plane where a point is, and pulls the point towards the place nearest to the
+    origin behind all of its planes (Kelley, 1960, Journal of the SIAM 8), as far as failure lasts.
+    """
+    u = along_rays(evaluator, u)
+    normal, bound = np.zeros((len(u), 0, u.shape[1])), np.zeros((len(u), 0))
+    for _ in range(rounds):
+        if evaluator.remaining < len(u) * (evaluator.slope_cost + RAY) or not len(u):
+            break
+        g, slope = evaluator.slopes(u)
+        steep = np.maximum(np.linalg.norm(slope, axis=1), 1e-300)
+        normal = np.concatenate([normal, -(slope / steep[:, None])[:, None]], axis=1)
+        at = np.sum(normal[:, -1] * u, axis=1) + g / steep
+        bound = np.concatenate([bound, at[:, None]], axis=1)
+        target = np.stack([_nearest_behind(*planes) for planes in zip(normal, bound, strict=True)])
+        moving = np.linalg.norm(target - u, axis=1) > CLOSE
+        if not moving.any():
+            break
+        pulled = along_rays(evaluator, u[moving], target[moving])
+        shorter = np.linalg.norm(pulled, axis=1) < np.linalg.norm(u[moving], axis=1)
+        u[np.flatnonzero(moving)[shorter]] = pulled[shorter]
+    return u
+
+
+def _nearest_behind(normal, bound):
+    """Return the point nearest to the origin where normal . u >= bound for all (Lawson and Hanson, 1974)."""
+    known = np.isfinite(bound) & np.isfinite(normal).all(axis=1)
+    system = np.concatenate([normal[known], bound[known, None]], axis=1).T
+    wanted = np.concatenate([np.zeros(len(system) - 1), [1.0]])
+    left = system @ nnls(system, wanted)[0] - wanted
+    return -left[:-1] / left[-1] if left[-1] < -1e-9 else np.zeros(len(left) - 1)
 
 
 def _begin(evaluator, starts):

@@ -31,7 +31,7 @@ from physsynth.rare.planes import Planes, diverse, planes_along_rays, planes_fro
 from physsynth.rare.scout import LOW_DIMENSION, Scouted, explored, scout, starts
 
 UNCOVERED = 10.0
-HARDLY_DRAWN = 30.0
+HARDLY_DRAWN = 300.0
 BARREN = 2
 LEAST_ROUNDS = 3
 LOOK = 5000

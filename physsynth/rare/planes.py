@@ -9,7 +9,7 @@ from jaxtyping import Float
 from scipy.special import ndtr
 
 from physsynth.rare.evaluator import Evaluator
-from physsynth.rare.form import along_rays, search
+from physsynth.rare.form import along_rays, corners, search
 
 ALIKE = 0.96
 FARTHER = 3.0
@@ -63,12 +63,19 @@ def planes_from(evaluator: Evaluator, starts: Float[np.ndarray, "n d"]) -> Plane
 
     Starts that reach none are left out.
     """
+    return planes_and_stuck(evaluator, starts)[0]
+
+
+def planes_and_stuck(
+    evaluator: Evaluator, starts: Float[np.ndarray, "n d"]
+) -> tuple[Planes, Float[np.ndarray, "m d"]]:
+    """Return the same, and where the searches ended that reached no design point."""
     if not len(starts) or evaluator.remaining < 8 * evaluator.slope_cost * len(starts):
-        return Planes.none(evaluator.dimension)
+        return Planes.none(evaluator.dimension), starts[:0]
     found = search(evaluator, starts)
     if evaluator.continuous.all() or not len(found.u):
-        return Planes(found.direction, found.reliability_index)
-    return _through(_relaxed(evaluator, found.u + 1e-3 * found.direction))
+        return Planes(found.direction, found.reliability_index), found.stuck
+    return _through(_relaxed(evaluator, found.u + 1e-3 * found.direction)), found.stuck
 
 
 def planes_along_rays(evaluator: Evaluator, failing: Float[np.ndarray, "n d"]) -> Planes:
@@ -76,6 +83,16 @@ def planes_along_rays(evaluator: Evaluator, failing: Float[np.ndarray, "n d"]) -
     if not len(failing):
         return Planes.none(evaluator.dimension)
     return _through(along_rays(evaluator, failing))
+
+
+def planes_at_corners(evaluator: Evaluator, failing: Float[np.ndarray, "n d"]) -> Planes:
+    """Return the planes through the failures nearest around failing points, where boundaries meet as well.
+
+    Discrete parameters have no slopes: with them, planes through the points pulled to the boundary.
+    """
+    if not evaluator.continuous.all() or not len(failing):
+        return planes_along_rays(evaluator, failing)
+    return _through(corners(evaluator, failing))
 
 
 def _relaxed(evaluator, u):

@@ -8,8 +8,9 @@ import numpy as np
 from jaxtyping import Float
 
 from physsynth.rare.evaluator import GRADIENT_COST, Evaluator
+from physsynth.rare.hidden import with_hidden
 from physsynth.rare.images import with_images
-from physsynth.rare.planes import Planes, diverse, planes_along_rays, planes_from
+from physsynth.rare.planes import Planes, diverse, planes_from
 from physsynth.rare.subset import Subset
 
 LOW_DIMENSION = 20
@@ -52,10 +53,11 @@ def scout(evaluator: Evaluator, rng: np.random.Generator, size: int) -> Scouted:
     if d > LOW_DIMENSION and not evaluator.differentiable:
         return explored(Scouted.nothing(d), evaluator, rng)
     planes = _by_gradients(evaluator, rng, u, g)
-    planes = planes.joined(_by_rays(evaluator, u, g, planes))
-    found = replace(Scouted.nothing(d), planes=planes)
+    if d <= LOW_DIMENSION:
+        planes = with_hidden(evaluator, planes, rng, u[g <= 0])
     if d <= LOW_DIMENSION and len(planes.bound):
-        return found
+        return replace(Scouted.nothing(d), planes=planes)
+    found = replace(Scouted.nothing(d), planes=planes)
     planes = _from_ordinary(with_images(evaluator, planes), evaluator, rng)
     return explored(replace(found, planes=planes), evaluator, rng)
 
@@ -83,17 +85,6 @@ def _by_gradients(evaluator, rng, u, g):
         diverse(u[close], STARTS // 2),
     ]
     return Planes.none(evaluator.dimension).joined(planes_from(evaluator, np.concatenate(starts)))
-
-
-def _by_rays(evaluator, u, g, planes):
-    """Planes through failing points that no plane found so far accounts for."""
-    failing = u[g <= 0]
-    if len(planes.bound):
-        failing = failing[planes.depth(failing).max(axis=1) < 0]
-    if evaluator.dimension > LOW_DIMENSION or not len(failing):
-        return Planes.none(evaluator.dimension)
-    near = failing[np.argsort(np.linalg.norm(failing, axis=1), kind="stable")]
-    return planes_along_rays(evaluator, diverse(near, STARTS))
 
 
 def explored(found: Scouted, evaluator: Evaluator, rng: np.random.Generator) -> Scouted:

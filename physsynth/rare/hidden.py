@@ -1,0 +1,86 @@
+"""Modes hidden behind those already known: looks around with the known directions of failure turned off.
+
+A slope shows the mode that is active where it is taken, so the modes of a series system stay hidden while
+others are nearer. Ordinary points whose components along the known directions are taken off start new
+searches; points far out, treated alike, that fail before every known plane show modes that no slope points
+to. Looking goes on until a look adds hardly any probability.
+
+Source: Der Kiureghian and Dakessian (1998), Structural Safety 20 (several design points, found one after
+another with those known kept out).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float
+
+from physsynth.rare.evaluator import Evaluator
+from physsynth.rare.planes import Planes, diverse, planes_and_stuck, planes_at_corners
+
+LOOKS = 24
+FAR, ORDINARY, FAILING = 96, 4, 6
+HARDLY = 0.01
+SWEEPS = 4
+UNKNOWN = 5.0
+BEYOND = np.array([1.1, 1.3, 1.6, 2.0])
+
+
+def with_hidden(
+    evaluator: Evaluator, planes: Planes, rng: np.random.Generator, failing: Float[np.ndarray, "n d"]
+) -> Planes:
+    """Return the planes with those that looks away from them, and the failing points met so far, lead to."""
+    for _ in range(LOOKS):
+        before = planes.mass
+        if evaluator.remaining < 2 * FAR:
+            break
+        far = away(_far(planes, rng, FAR), planes)
+        failing = np.concatenate([failing, far[evaluator.values(far) <= 0]])
+        planes = _searched(evaluator, planes, rng, failing)
+        if planes.mass <= (1 + HARDLY) * before:
+            break
+    return planes
+
+
+def _searched(evaluator, planes, rng, failing):
+    """Return the planes with those by slopes, or at corners where slopes lead nowhere."""
+    failing = _unexplained(failing, planes)
+    ordinary = away(rng.standard_normal((ORDINARY, evaluator.dimension)), planes)
+    found, stuck = planes_and_stuck(evaluator, np.concatenate([ordinary, failing]))
+    planes = planes.joined(found)
+    failing = np.concatenate([failing, _outwards(evaluator, stuck)])
+    return planes.joined(planes_at_corners(evaluator, _unexplained(failing, planes)))
+
+
+def _outwards(evaluator, u):
+    """Return failing points on the rays through some points, the nearest beyond each if there is any."""
+    if not len(u) or evaluator.remaining < len(u) * len(BEYOND):
+        return u[:0]
+    rays = np.multiply.outer(BEYOND, u)
+    fails = evaluator.values(rays.reshape(-1, u.shape[1])).reshape(len(BEYOND), len(u)) <= 0
+    first = np.argmax(fails, axis=0)
+    return rays[first, np.arange(len(u))][fails.any(axis=0)]
+
+
+def _far(planes, rng, n):
+    """Return points beyond the nearest plane's distance, the farther the more dimensions hide a direction."""
+    d, nearest = planes.direction.shape[1], float(planes.bound.min(initial=UNKNOWN))
+    reach = 1.2 + (0.2 + 0.1 * d) * rng.random(n)
+    u = rng.standard_normal((n, d))
+    return u * (reach * max(nearest, 1.0) / np.linalg.norm(u, axis=1))[:, None]
+
+
+def away(u: Float[np.ndarray, "n d"], planes: Planes) -> Float[np.ndarray, "n d"]:
+    """Return points as far from the origin as before, with no component left along the planes' directions."""
+    length, v = np.linalg.norm(u, axis=1, keepdims=True), u.copy()
+    for _ in range(SWEEPS):
+        for direction in planes.direction:
+            v -= np.maximum(v @ direction, 0.0)[:, None] * direction
+    left = np.linalg.norm(v, axis=1, keepdims=True)
+    return v * (length / np.maximum(left, 0.2 * length))
+
+
+def _unexplained(failing, planes):
+    """Return failing points that lie before every plane, the farthest before first."""
+    depth = planes.depth(failing).max(axis=1, initial=-np.inf)
+    order = np.argsort(depth, kind="stable")
+    return diverse(failing[order[depth[order] < 0]], FAILING)
