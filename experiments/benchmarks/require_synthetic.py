@@ -46,7 +46,7 @@ from physsynth.require import (
     learning_curve,
     worth,
 )
-from physsynth.require.borrow import accepted, upper
+from physsynth.require.borrow import Comparison
 from physsynth.require.pairs import WINDOWS, Pairs, Simulations
 
 RESULTS = Path(__file__).parent / "results"
@@ -72,10 +72,9 @@ def credit() -> Iterator[dict]:
     for rate in RATES:
         for bias in BIASES:
             pairs, simulated = outcomes(rate, bias, rng)
-            without = upper(pairs.failures, pairs.trials, np.array([CONFIDENCE]))[..., 0]
             for method in METHODS:
-                bound = np.asarray(method.bound(pairs, simulated, CONFIDENCE))
-                given = accepted(pairs, bound, without)
+                compared = Comparison.of(method, pairs, simulated, CONFIDENCE)
+                bound, without, given = compared.bound, compared.without, compared.given
                 yield {
                     "rate": rate,
                     "bias": bias,
@@ -104,10 +103,9 @@ def per_mile() -> Iterator[dict]:
             pairs = Pairs(caught, missed, cried, WINDOWS - caught - missed - cried)
             seen = rng.poisson(50 * bias * expected, REPLICATIONS).astype(float)
             simulated = Simulations(seen, np.full(REPLICATIONS, 50 * WINDOWS))
-            without = upper(pairs.failures, pairs.trials, np.array([CONFIDENCE]))[..., 0]
             for method in METHODS:
-                bound = np.asarray(method.bound(pairs, simulated, CONFIDENCE))
-                given = accepted(pairs, bound, without)
+                compared = Comparison.of(method, pairs, simulated, CONFIDENCE)
+                bound, without, given = compared.bound, compared.without, compared.given
                 covered = bound[given] * WINDOWS >= expected
                 yield {
                     "expected failures": expected,

@@ -18,7 +18,7 @@ and Zrnic (2023), arXiv:2311.01453 (the estimates); Fay, Proschan and Brittain (
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
@@ -143,9 +143,38 @@ def method(credit: str | Borrowing) -> Borrowing:
     return strategy("credit", credit, Borrowing, " or ".join(METHODS))
 
 
-def accepted(pairs: Pairs, bound: Counts, bound_without: Counts) -> np.ndarray:
-    """Tell where credit is given: enough real failures, and a bound that gains by it."""
-    return np.asarray((pairs.failures >= LEAST_FAILURES) & (bound < bound_without))
+class Comparison(NamedTuple):
+    """Upper bounds with and without simulation, and each over the same bound at a confidence of one half.
+
+    Simulation that tells next to nothing lowers a bound by luck alone, and the lower of two bounds covers too
+    rarely. So credit is given only where the bound with simulation is also the sharper one: closer to its own
+    middle.
+    """
+
+    failures: np.ndarray
+    bound: np.ndarray
+    without: np.ndarray
+    spread: np.ndarray
+    spread_without: np.ndarray
+
+    @classmethod
+    def of(cls, borrowing: Borrowing, pairs: Pairs, simulated: Simulations, confidence: float) -> Comparison:
+        """Compare bounds at a confidence."""
+        bound, middle = (np.asarray(borrowing.bound(pairs, simulated, level)) for level in (confidence, 0.5))
+        real = upper(pairs.failures, pairs.trials, np.array([confidence, 0.5]))
+        spread = np.where(middle > 0, bound / np.maximum(middle, 1e-300), np.inf)
+        failures = np.asarray(pairs.failures)
+        return cls(failures, bound, real[..., 0], spread, real[..., 0] / real[..., 1])
+
+    @property
+    def sharper(self) -> np.ndarray:
+        """Tell where simulation narrows what is open."""
+        return np.asarray(np.abs(np.log(self.spread)) < np.abs(np.log(self.spread_without)))
+
+    @property
+    def given(self) -> np.ndarray:
+        """Tell where credit is given: enough real failures, and a bound that gains by it and is sharper."""
+        return np.asarray((self.failures >= LEAST_FAILURES) & (self.bound < self.without) & self.sharper)
 
 
 def upper(failures: Counts, trials: Counts, u: Float[np.ndarray, " u"]) -> np.ndarray:

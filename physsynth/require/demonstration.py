@@ -24,7 +24,7 @@ from physsynth.core.checks import Check
 from physsynth.core.errors import ParameterError
 from physsynth.require.arguments import strategy
 from physsynth.require.belief import Belief, Exact
-from physsynth.require.borrow import LEAST_FAILURES, Borrowing, lower, method, upper
+from physsynth.require.borrow import LEAST_FAILURES, Borrowing, Comparison, lower, method, upper
 from physsynth.require.credit import Credit
 from physsynth.require.failures import Binomial, Exposure, check_test, exposure_kind, further
 from physsynth.require.pairs import Pairs, Simulations
@@ -206,9 +206,10 @@ def _with_simulation(
     def bound(more: float) -> float:
         return windows * float(borrowing.bound(pairs.extended(windows * more), simulated, confidence))
 
-    credited = bound(0)
+    comparison = Comparison.of(borrowing, pairs, simulated, confidence)
+    credited = windows * float(comparison.bound)
     share = windows * float(upper(simulated.failures, simulated.trials, np.array([confidence]))[0])
-    checks = _credit_checks(twins, rate, confidence, credited, without.bound, share)
+    checks = _credit_checks(twins, rate, confidence, comparison, share)
     rates = simulated.failures / simulated.trials, pairs.failures / pairs.trials
     credit = Credit(
         method=borrowing.name,
@@ -242,8 +243,9 @@ def _with_simulation(
     )
 
 
-def _credit_checks(twins, rate, confidence, credited, bound_without, share):
-    pairs = twins.pairs
+def _credit_checks(twins, rate, confidence, comparison, share):
+    pairs, windows = twins.pairs, twins.windows
+    credited, bound_without = windows * float(comparison.bound), windows * float(comparison.without)
     least = twins.windows * float(lower(pairs.failures, pairs.trials, np.array([1 - confidence]))[0])
     highest = share / least if least > 0 else np.inf
     return (
@@ -260,6 +262,13 @@ def _credit_checks(twins, rate, confidence, credited, bound_without, share):
             f"< {bound_without:.3g}, the one without",
             credited < bound_without,
             "simulation that does not agree with the real outcomes gains nothing",
+        ),
+        Check(
+            "upper bound over the middle, with simulation",
+            float(comparison.spread),
+            f"closer to 1 than {float(comparison.spread_without):.3g}, the one without",
+            bool(comparison.sharper),
+            "simulation tells next to nothing, and a lower bound is luck: simulate more, or better",
         ),
         Check(
             "bias of the simulator, at its kindest, beyond the tipping point",

@@ -8,7 +8,7 @@ from scipy import stats
 
 from physsynth.core.errors import ParameterError, UnknownNameError
 from physsynth.require import ControlVariate, PartialBelief, PowerPrior, PredictionPowered, demonstration
-from physsynth.require.borrow import accepted, upper
+from physsynth.require.borrow import Comparison
 from physsynth.require.pairs import Pairs, Simulations
 
 TRIALS, SIMULATED, REPLICATIONS = 1000, 50_000, 400
@@ -30,17 +30,28 @@ def outcomes(rate, bias, rng, agreement=0.95):
 def test_accepted_bounds_cover(method, rate, bias):
     """Of 400 replications at a nominal 0.95; three standard errors are 0.033."""
     pairs, simulated = outcomes(rate, bias, np.random.default_rng(0))
-    bound = method.bound(pairs, simulated, 0.95)
-    without = upper(pairs.failures, pairs.trials, np.array([0.95]))[..., 0]
-    given = accepted(pairs, bound, without)
+    compared = Comparison.of(method, pairs, simulated, 0.95)
+    given = compared.given
     assert given.mean() > 0.3
-    assert np.mean(bound[given] >= rate) >= 0.95 - 3 * math.sqrt(0.95 * 0.05 / given.sum())
+    assert np.mean(compared.bound[given] >= rate) >= 0.95 - 3 * math.sqrt(0.95 * 0.05 / given.sum())
 
 
 def test_hardly_any_real_failures_earn_no_credit():
     pairs, simulated = outcomes(0.002, 1.0, np.random.default_rng(0))
-    bound = ControlVariate().bound(pairs, simulated, 0.95)
-    assert accepted(pairs, bound, np.full(REPLICATIONS, 1.0)).mean() < 0.15
+    compared = Comparison.of(ControlVariate(), pairs, simulated, 0.95)
+    assert compared._replace(without=np.full(REPLICATIONS, 1.0)).given.mean() < 0.15
+
+
+@pytest.mark.parametrize("method", METHODS[:2], ids=lambda method: method.name)
+def test_fewer_simulations_than_real_tests_earn_no_credit_by_luck(method):
+    """A third as many: the lower of the two bounds covers 0.79 to 0.86 for a nominal 0.95."""
+    rng = np.random.default_rng(0)
+    pairs, simulated = outcomes(0.05, 1.3, rng)
+    few = Simulations(rng.binomial(TRIALS // 3, 0.065, REPLICATIONS).astype(float), TRIALS // 3)
+    compared = Comparison.of(method, pairs, few, 0.95)
+    assert np.mean(compared.bound < compared.without) > 0.1
+    assert compared.given.mean() < 0.02
+    assert Comparison.of(method, pairs, simulated, 0.95).given.mean() > 0.3
 
 
 GOOD = {"both": 18, "real_only": 2, "simulated_only": 4, "neither": 976}
