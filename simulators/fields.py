@@ -49,6 +49,8 @@ NODES = 40
 BELLS = 112
 INSTANTS = 65
 NEWTON = 6
+# A source in W, or a term in m/s^2, below which a field is rounding and has no relative defect.
+ROUNDING = 1e-9
 
 
 def read_nodes(given) -> jax.Array | np.ndarray:
@@ -174,6 +176,7 @@ def _top(temperature, start, given):
 
     def newton(_, place):
         step = jnp.linalg.solve(curvature(place, fixed), slope(place, fixed))
+        step = jnp.where(jnp.isfinite(step), step, 0.0)  # a flat temperature has no one top
         return jnp.clip(place - jnp.clip(step, -0.02, 0.02), 0.0, 1.0)
 
     place = jax.lax.fori_loop(0, NEWTON, newton, jax.lax.stop_gradient(start))
@@ -200,7 +203,7 @@ def _heat_defect(sim, p, y):
     x, z = sim.options["x"], sim.options["y"]
     u = GridField(y["temperature"], {"x": np.asarray(x), "y": np.asarray(z)})
     balance = heat_equation(u, {**p, "x": x[:, None], "y": z})
-    return balance[1:-1, 1:-1] * (2 * jnp.pi * SPREAD**2) / p["power"]
+    return balance[1:-1, 1:-1] * (2 * jnp.pi * SPREAD**2) / jnp.maximum(p["power"], ROUNDING)
 
 
 @define_simulator(
@@ -322,11 +325,13 @@ def _steepest(p, end):
     fixed = jax.tree.map(jax.lax.stop_gradient, p)
     slope = jax.grad(_steepness)
     best = t[jnp.argmax(_steepness(t, fixed))]
+    # The closed form has no value at time 0; a front that never steepens is steepest there, as it started.
+    first, last = jnp.maximum(best - t[0], 0.1 * best), jnp.minimum(best + t[0], end)
 
     def newton(_, t):
         curvature = jax.grad(slope)(t, fixed)
         step = jnp.where(curvature < 0, slope(t, fixed) / curvature, 0.0)
-        return jnp.clip(t - step, best - end / (INSTANTS - 1), jnp.minimum(best + end / (INSTANTS - 1), end))
+        return jnp.clip(t - step, first, last)
 
     peak = jax.lax.fori_loop(0, NEWTON, newton, best)
     return jnp.maximum(_steepness(jax.lax.stop_gradient(peak), p), p["amplitude"] * jnp.pi)
@@ -349,7 +354,7 @@ def _burgers_defect(sim, p, y):
     t, x = np.asarray(sim.options["times"]), np.asarray(sim.options["x"])
     u = GridField(y["velocity"], {"t": t, "x": x})
     largest = jnp.max(jnp.abs(u.t) + jnp.abs(u * u.x) + jnp.abs(p["viscosity"] * u.xx))
-    return burgers_equation(u, p)[:, 1:-1] / largest
+    return burgers_equation(u, p)[:, 1:-1] / jnp.maximum(largest, ROUNDING)
 
 
 def _clustered(count, strength=5.5):

@@ -1,5 +1,7 @@
 """What every registered simulator must keep."""
 
+from itertools import product
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -38,6 +40,24 @@ def test_most_ordinary_scenarios_lie_in_the_validity_domain(runs):
 
 
 def test_it_obeys_its_constraints(sim, runs):
+    for check in ps.evaluate.plausibility(sim, runs).checks():
+        assert check.passed, check
+
+
+def corners(sim):
+    """Every combination of the ends and the middle of the validity domain; medians of what it leaves open."""
+    medians = sim.space.from_normal(jnp.zeros(sim.space.dimension))
+    ends = [
+        np.linspace(*sim.validity[name], 3) if name in sim.validity else [np.asarray(medians[name])]
+        for name in sim.parameters
+    ]
+    chosen = list(product(*ends))
+    return {name: np.stack([np.asarray(row[i]) for row in chosen]) for i, name in enumerate(sim.parameters)}
+
+
+def test_it_keeps_its_promises_at_the_ends_of_its_validity_domain(sim):
+    runs = ps.simulate(sim, corners(sim), batch=256)
+    assert not runs["status"].any()
     for check in ps.evaluate.plausibility(sim, runs).checks():
         assert check.passed, check
 
