@@ -56,12 +56,13 @@ def demonstration(
     data, borrowed = {}, {}
     if outcomes is not None:
         table = _read(outcomes, column)
+        _once("--outcomes", "--failures and --exposure", failures or exposure)
         data, (failures, exposure) = _in_hand(table, outcomes), _counted(table[column].values)
     if pairs is not None:
         table = _read(pairs, "real", "simulated")
         data = _in_hand(table, pairs)
         borrowed["paired"] = table[["real", "simulated"]].to_dataarray().values.T
-    if simulated_trials:
+    if simulated_failures or simulated_trials:
         borrowed["simulated"] = (simulated_failures, simulated_trials)
     _answer(
         demonstrate(
@@ -97,6 +98,7 @@ def monitor(
     data = {}
     if outcomes is not None:
         table = _read(outcomes, column)
+        _once("--outcomes", "--failures and --exposure", failures or exposure)
         data, (failures, exposure) = _in_hand(table, outcomes), _counted(table[column].values)
     need = watch(rate, confidence, failures=failures, exposure=exposure, model=model, unit=unit)
     _answer(need, data, output)
@@ -121,12 +123,17 @@ def precision(
     """How many more measurements of a mean, a rate (0 and 1) or a straight line, and at which conditions."""
     import jax
 
+    from physsynth.core.errors import ParameterError
     from physsynth.require import simple
     from physsynth.study.precision import use_precision
 
     use_precision("float64")
     table = _read(measurements, column, *([against] if against else []))
     key, values = jax.random.key(seed), table[column].values
+    if against is None and at is not None:
+        raise ParameterError(
+            "a place on no line", key="--at", wanted="--against COLUMN beside it", got=f"{at:g}"
+        )
     if against is None:
         pilot = simple.repeated(values, key, name=column)
     else:
@@ -185,6 +192,14 @@ def _read(path: Path, *columns: str) -> xr.Dataset:
 def _in_hand(table, path: Path) -> dict[str, str]:
     size = f"{table.sizes['observation']} rows"
     return {"source": table.attrs["notes"] or path.name, "size": size, "sha256": table.attrs["sha256"]}
+
+
+def _once(option: str, others: str, given: object) -> None:
+    """Refuse what is stated twice."""
+    from physsynth.core.errors import ParameterError
+
+    if given:
+        raise ParameterError("the same stated twice", key=option, wanted=f"either {option} or {others}")
 
 
 def _counted(values) -> tuple[int, int]:

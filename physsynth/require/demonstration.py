@@ -24,7 +24,7 @@ from physsynth.core.checks import Check
 from physsynth.core.errors import ParameterError
 from physsynth.require.arguments import strategy
 from physsynth.require.belief import Belief, Exact
-from physsynth.require.borrow import LEAST_FAILURES, Borrowing, Comparison, lower, method, upper
+from physsynth.require.borrow import LEAST_FAILURES, Borrowing, Comparison, chosen, lower, method, upper
 from physsynth.require.credit import Credit
 from physsynth.require.failures import Binomial, Exposure, check_test, exposure_kind, further
 from physsynth.require.pairs import Pairs, Simulations
@@ -204,7 +204,8 @@ def _with_simulation(
     pairs, simulated, windows = twins
 
     def bound(more: float) -> float:
-        return windows * float(borrowing.bound(pairs.extended(windows * more), simulated, confidence))
+        level = chosen(borrowing, confidence)
+        return windows * float(borrowing.bound(pairs.extended(windows * more), simulated, level))
 
     comparison = Comparison.of(borrowing, pairs, simulated, confidence)
     credited = windows * float(comparison.bound)

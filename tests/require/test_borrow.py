@@ -44,13 +44,11 @@ def test_hardly_any_real_failures_earn_no_credit():
 
 @pytest.mark.parametrize("method", METHODS[:2], ids=lambda method: method.name)
 def test_fewer_simulations_than_real_tests_earn_no_credit_by_luck(method):
-    """A third as many: the lower of the two bounds covers 0.79 to 0.86 for a nominal 0.95."""
+    """Of 3,000 real and 1,000 simulated tests the lower of the two bounds covers 0.77 to 0.86 for 0.95."""
     rng = np.random.default_rng(0)
-    pairs, simulated = outcomes(0.05, 1.3, rng)
-    few = Simulations(rng.binomial(TRIALS // 3, 0.065, REPLICATIONS).astype(float), TRIALS // 3)
-    compared = Comparison.of(method, pairs, few, 0.95)
-    assert np.mean(compared.bound < compared.without) > 0.1
-    assert compared.given.mean() < 0.02
+    pairs, simulated = outcomes(0.05, 1.0, rng)
+    few = Simulations(rng.binomial(TRIALS // 3, 0.05, REPLICATIONS).astype(float), TRIALS // 3)
+    assert Comparison.of(method, pairs, few, 0.95).given.mean() < 0.02
     assert Comparison.of(method, pairs, simulated, 0.95).given.mean() > 0.3
 
 
