@@ -5,6 +5,7 @@ Relative L2 errors. Every problem is stated as mathematics; `pinn_references.py`
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -180,7 +181,8 @@ def cavity() -> pinn.Problem:
 
     Where the lid meets a wall its speed rises in proportion to the distance: the velocity is continuous, its
     gradient is not. The conditions continue inside with what is known there: a layer that widens away from
-    the lid, and Stokes flow in each upper corner. The network sees the logarithms that the pressure needs.
+    the lid, and Stokes flow in each upper corner. The network sees the logarithms that the pressure needs, and
+    the residual, which no network can make small there, counts less close to them.
     """
 
     def lid(p, steepness=STEEPNESS):
@@ -190,9 +192,10 @@ def cavity() -> pinn.Problem:
         return lid(p, STEEPNESS / (1.0 + STEEPNESS * (1.0 - p["y"]))) + corners(p)[0]
 
     sides = {"x": (0.0, 1.0), "y": 0.0}
+    flow = navier_stokes(100.0)
     return pinn.Problem(
         {"x": (0.0, 1.0), "y": (0.0, 1.0)},
-        navier_stokes(100.0),
+        lambda q, p: {name: tame(p) * residual for name, residual in flow(q, p).items()},
         [
             pinn.Dirichlet(lid, {"y": 1.0}, "u", inward=inward),
             pinn.Dirichlet(0.0, sides, "u"),
@@ -205,6 +208,11 @@ def cavity() -> pinn.Problem:
 
 
 WALLS = (lambda p: p["x"], lambda p: 1.0 - p["x"])
+
+
+def tame(p):
+    """A weight that vanishes in the upper corners, where the residual rises as the inverse distance."""
+    return math.prod(1.0 - jnp.exp(-jnp.hypot(wall(p), 1.0 - p["y"]) / 0.03) for wall in WALLS)
 
 
 def corners(p):
@@ -259,6 +267,6 @@ ROWS = {
     "l_shape": Row(l_shape, 2_000, "", {}),
     "kuramoto_sivashinsky": Row(kuramoto_sivashinsky, 10_000, "", {}),
     "korteweg_de_vries": Row(korteweg_de_vries, 10_000, "", {}),
-    "cavity": Row(cavity, 6_000, "", {}),
+    "cavity": Row(cavity, 4_000, "", {}),
     "kovasznay": Row(kovasznay, 1_500, "", {}),
 }
