@@ -181,8 +181,8 @@ def cavity() -> pinn.Problem:
 
     Where the lid meets a wall its speed rises in proportion to the distance: the velocity is continuous, its
     gradient is not. The conditions continue inside with what is known there: a layer that widens away from
-    the lid, and Stokes flow in each upper corner. The network sees the logarithms that the pressure needs, and
-    the residual, which no network can make small there, counts less close to them.
+    the lid, and Stokes flow in each upper corner. The network sees the logarithms that the pressure needs.
+    The residual, which no network can make small there, counts less close to the corners.
     """
 
     def lid(p, steepness=STEEPNESS):
