@@ -22,6 +22,7 @@ from physsynth.core.errors import ParameterError
 
 _SYMMETRIC = (dist.StudentT, dist.Cauchy, dist.Laplace, dist.Logistic)
 _BISECTIONS = 80
+_FEWEST_COUNTS, _MOST_COUNTS = 32, 2**20
 
 
 def normal_size(distribution: dist.Distribution) -> int:
@@ -214,13 +215,24 @@ def _atoms(distribution):
     try:
         values = distribution.enumerate_support(expand=False).reshape(-1)
     except NotImplementedError as reason:
-        raise ParameterError(
-            "a discrete distribution without a finite set of values",
-            wanted="Bernoulli, Categorical, Binomial or DiscreteUniform",
-            got=type(distribution).__name__,
-        ) from reason
+        if distribution.support is not dist.constraints.nonnegative_integer:
+            raise ParameterError(
+                "a discrete distribution without a list of values",
+                wanted="Bernoulli, Categorical, Binomial, DiscreteUniform, Poisson or Geometric",
+                got=type(distribution).__name__,
+            ) from reason
+        values = _counts(distribution)
     mass = jnp.exp(distribution.log_prob(values))
     return values, jnp.cumsum(mass), mass
+
+
+def _counts(distribution):
+    """Return 0, 1, 2, ... as far as the mass beyond is rounding."""
+    n, rounding = _FEWEST_COUNTS, float(jnp.finfo(jnp.result_type(float)).eps)
+    with jax.ensure_compile_time_eval():
+        while n < _MOST_COUNTS and jnp.exp(distribution.log_prob(jnp.arange(n))).sum() < 1 - n * rounding:
+            n *= 2
+    return jnp.arange(2 * n)
 
 
 def _innermost(distribution):

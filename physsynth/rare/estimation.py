@@ -48,7 +48,7 @@ def estimate(
         From one scenario's parameters (dict of arrays) to the scalar g. Failure where g <= 0; NaN for
         a run that failed. Must be traceable by JAX; ``ps.external`` makes it so of any function.
     space : ParameterSpace
-        The joint distribution of the parameters; discrete ones are allowed.
+        The joint distribution of the parameters; discrete ones, counts without end too, are allowed.
     key : jax.Array
         JAX key; the same key gives the same event.
     target_cov : float

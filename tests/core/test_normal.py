@@ -60,6 +60,21 @@ def test_gradient_of_a_bisected_quantile():
     np.testing.assert_allclose(slope, stats.norm.pdf(u) / stats.gamma.pdf(x, 2.5), rtol=1e-9)
 
 
+@pytest.mark.parametrize(
+    ("law", "theirs"),
+    [
+        (dist.Poisson(3.0), stats.poisson(3.0)),
+        (dist.Poisson(400.0), stats.poisson(400.0)),
+        (dist.Geometric(0.2), stats.geom(0.2, loc=-1)),
+    ],
+    ids=["Poisson", "many", "geometric"],
+)
+def test_counts_without_end(law, theirs):
+    ours = np.asarray(jax.jit(lambda u: from_normal(law, u))(jnp.asarray(U)))
+    np.testing.assert_array_equal(ours, theirs.ppf(stats.norm.cdf(U)))
+    np.testing.assert_array_equal(from_normal(law, to_normal(law, jnp.asarray(ours))), ours)
+
+
 def test_discrete_values_have_their_probabilities():
     law = dist.Categorical(probs=jnp.array([0.05, 0.93, 0.02])).expand([3]).to_event(1)
     n = 40_000
