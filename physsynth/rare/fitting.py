@@ -26,6 +26,7 @@ MANY = 8
 ENOUGH = 20
 COMMON = -1
 SMALL = 0.02
+BELIEF = 4.0
 LEVEL = 0.85
 
 
@@ -38,7 +39,7 @@ def fit_mixture(planes: Planes, u: Float[np.ndarray, "n d"], weight: Float[np.nd
     """
     members = _by_plane(planes, u, weight)
     total = max(sum(m.total for m in members), 1e-300)
-    share = np.array([own.total for own in members]) / total
+    share = _believed(planes, np.array([own.total for own in members]) / total, u, weight)
     if u.shape[1] <= LOW_DIMENSION:
         parts = [
             (k, *part) for k in range(len(members)) for part in _of_plane(planes, k, members[k], share[k])
@@ -55,6 +56,23 @@ def fit_mixture(planes: Planes, u: Float[np.ndarray, "n d"], weight: Float[np.nd
     return _levelled(fitted(components, np.array(floor), u, weight), np.array(owner), share)
 
 
+def _believed(planes, share, u, weight):
+    """Return the shares of many planes drawn towards the probabilities behind them.
+
+    The first rounds hit each of many planes hardly once; without this, those missed stay so.
+    """
+    behind, many = _behind_planes(planes), BELIEF * max(len(share) - MANY, 0)
+    seen = _Members.of(u, weight).effective
+    return (seen * share + many * behind) / max(seen + many, 1e-300)
+
+
+def _behind_planes(planes):
+    """Return the probabilities behind planes, as shares of their sum."""
+    log = log_ndtr(-planes.bound)
+    near = np.exp(log - log.max(initial=-np.inf))
+    return near / max(near.sum(), 1e-300)
+
+
 def _levelled(mixture: Mixture, owner: np.ndarray, share: np.ndarray) -> Mixture:
     """Return the mixture with more draws for planes that hold a small share, so that it is known too.
 
@@ -63,7 +81,7 @@ def _levelled(mixture: Mixture, owner: np.ndarray, share: np.ndarray) -> Mixture
     if len(share) < 2 or not share.sum() > 0:
         return mixture
     mass = np.bincount(owner[owner >= 0], mixture.shares[owner >= 0], len(share))
-    known = (share >= SMALL) & (mass > 0)
+    known = (share >= min(SMALL, 0.2 / len(share))) & (mass > 0)
     if known.sum() < 2:
         return mixture
     even = np.where(known, np.sqrt(share), 0.0)
@@ -143,8 +161,8 @@ def _all_half_spaces(planes, share):
     """Return the spaces behind all planes together, in proportion to their probability and their members'."""
     if not len(planes.bound):
         return []
-    near = np.exp(log_ndtr(-planes.bound) - log_ndtr(-planes.bound).max())
-    share = 0.7 * near / near.sum() + 0.3 * (share if share.sum() > 0 else near / near.sum())
+    behind = _behind_planes(planes)
+    share = 0.7 * behind + 0.3 * (share if share.sum() > 0 else behind)
     return [(HalfSpaces(planes.direction, planes.bound - gap, share), floor) for gap, floor in GAPS]
 
 

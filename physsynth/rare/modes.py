@@ -17,9 +17,9 @@ from physsynth.rare.outcome import Estimate
 from physsynth.rare.planes import ALIKE
 
 REPRESENTATIVES = 96
-MOST = 32
+MOST = 128
 LEFT = 0.02
-JOINED = 32
+JOINING = 0.01
 DEEPER = 1.05
 OPPOSITE = -0.7
 NEIGHBOURS = 2
@@ -57,7 +57,8 @@ def _of_planes(estimate, evaluator):
     labels = _nearest_plane(estimate.u, points)
     share = np.bincount(labels, estimate.weight, len(points))
     order = np.argsort(-share, kind="stable")
-    own = order[: min(JOINED, int(np.sum(share > 0)))]
+    matters = share > min(JOINING, 0.3 / len(points)) * share.sum()
+    own = order[: max(1, min(MOST, int(matters.sum())))]
     leader = _joined_planes(points, own, evaluator)
     kept = np.array([k for k in order if leader[k] == k][:MOST])
     place = [int(np.argmax(kept == _alike(points[leader[k]], points, kept)[0])) for k in range(len(points))]
@@ -81,7 +82,10 @@ def _completed(points, estimate, evaluator):
 
 
 def _joined_planes(points, own, evaluator):
-    """Return the leader of each plane; those that hardly matter follow the most similar of the others."""
+    """Return the leader of each plane; those that hardly matter follow the most similar of the others.
+
+    They join nothing: where two modes overlap, a little farther out, is no bridge between them.
+    """
     leader = np.arange(len(points))
     for n, i in enumerate(own):
         for j in _alike(points[i], points, own[:n])[:NEIGHBOURS]:
