@@ -138,38 +138,31 @@ def numbers(name: str, values: Any, wanted: str) -> np.ndarray:
     return array
 
 
-def evaluated(name: str, function: Any, wanted: str, *examples: Any) -> tuple[int, ...]:
-    """Return the shape of what a caller's function gives on one example, without computing anything.
-
-    Raises
-    ------
-    ParameterError
-        If it cannot be evaluated there.
-    """
-    import jax
-
-    try:
-        return jax.eval_shape(lambda *given: jax.numpy.asarray(function(*given)), *examples).shape
-    except Exception as reason:
-        line = f"{type(reason).__name__}: {str(reason).splitlines()[0] if str(reason) else ''}"
-        raise ParameterError(
-            "a function that cannot be evaluated",
-            key=name,
-            wanted=wanted,
-            got=line,
-            advice="it is traced by JAX: use jax.numpy on what it is given, and only names that are there",
-        ) from reason
+def unusable(name: str, wanted: str, reason: Exception) -> ParameterError:
+    """Return the error for a caller's function that raised another one."""
+    return ParameterError(
+        "a function that cannot be evaluated",
+        key=name,
+        wanted=wanted,
+        got=f"{type(reason).__name__}: {str(reason).partition(chr(10))[0]}",
+        advice="it is traced by JAX: use jax.numpy on what it is given, and only names that are there",
+    )
 
 
 def scalar(name: str, function: Any, wanted: str, *examples: Any) -> None:
-    """Check that a caller's function gives a scalar on one example.
+    """Check that a caller's function gives a scalar on one example, without computing anything.
 
     Raises
     ------
     ParameterError
         Otherwise.
     """
-    shape = evaluated(name, function, wanted, *examples)
+    import jax
+
+    try:
+        shape = jax.eval_shape(lambda *given: jax.numpy.asarray(function(*given)), *examples).shape
+    except Exception as reason:
+        raise unusable(name, wanted, reason) from reason
     if shape not in ((), (1,)):
         raise ParameterError("a function that is no scalar", key=name, wanted=wanted, got=f"shape {shape}")
 

@@ -88,9 +88,12 @@ def information_at(
         If it is not (k, k), finite, symmetric and positive semidefinite everywhere.
     """
     k = psi.shape[1]
-    wanted = f"a JAX function of psi ({k},) and a key, to ({k}, {k})"
-    arguments.evaluated(name, information, wanted, psi[0], key)
-    matrices = np.asarray(_evaluate(as_partial(information), psi, jax.random.split(key, len(psi))), float)
+    try:
+        found = _evaluate(as_partial(information), psi, jax.random.split(key, len(psi)))
+    except Exception as reason:
+        wanted = f"a JAX function of psi ({k},) and a key, to ({k}, {k})"
+        raise arguments.unusable(name, wanted, reason) from reason
+    matrices = np.asarray(found, float)
     if matrices.shape[1:] != (k, k):
         raise ParameterError(
             "information of the wrong shape", key=name, wanted=f"({k}, {k})", got=matrices.shape[1:]
