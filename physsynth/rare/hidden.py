@@ -15,13 +15,23 @@ import numpy as np
 from jaxtyping import Float
 
 from physsynth.rare.evaluator import Evaluator
-from physsynth.rare.planes import Planes, diverse, planes_and_stuck, planes_at_corners
+from physsynth.rare.planes import (
+    ALIKE,
+    Planes,
+    diverse,
+    planes_along_rays,
+    planes_and_stuck,
+    planes_at_corners,
+)
 
 LOOKS = 24
 FAR, ORDINARY, FAILING = 96, 4, 6
 HARDLY = 0.01
 SWEEPS = 4
 UNKNOWN = 5.0
+ARCS, NEIGHBOUR, OUT = 96, 0.15, 1.03
+# Two planes may be so alike and still leave room for one halfway between.
+ALIKE_HALVED = 2 * ALIKE**2 - 1
 BEYOND = np.array([1.1, 1.3, 1.6, 2.0])
 
 
@@ -38,7 +48,33 @@ def with_hidden(
         planes = _searched(evaluator, planes, rng, failing)
         if planes.mass <= (1 + HARDLY) * before:
             break
+    return _with_arcs(evaluator, planes)
+
+
+def _with_arcs(evaluator, planes):
+    """Return the planes with those between neighbours where failure goes on, as around a cylinder."""
+    most = len(planes.bound) + ARCS
+    while len(planes.bound) < most:
+        middle = _middles(planes)[: most - len(planes.bound)]
+        if not len(middle) or evaluator.remaining < len(middle) * 8:
+            break
+        before = len(planes.bound)
+        planes = planes.joined(planes_along_rays(evaluator, middle[evaluator.values(middle) <= 0]))
+        if len(planes.bound) == before:
+            break
     return planes
+
+
+def _middles(planes):
+    """Return points halfway between neighbouring design points, as far out, where no plane is yet."""
+    cosine = planes.direction @ planes.direction.T
+    one, other = np.nonzero(np.triu((cosine > NEIGHBOUR) & (cosine < ALIKE_HALVED), 1))
+    order = np.argsort(-cosine[one, other], kind="stable")
+    middle = planes.direction[one[order]] + planes.direction[other[order]]
+    reach = OUT * np.maximum(planes.bound[one[order]], planes.bound[other[order]])
+    middle *= (reach / np.maximum(np.linalg.norm(middle, axis=1), 1e-12))[:, None]
+    alike = np.max(middle @ planes.direction.T / reach[:, None], axis=1, initial=-1.0)
+    return diverse(middle[alike <= ALIKE], ARCS, ALIKE)
 
 
 def _searched(evaluator, planes, rng, failing):
