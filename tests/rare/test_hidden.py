@@ -1,0 +1,83 @@
+"""Modes that others hide: series systems of many components, corners, cylinders, against closed forms."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats
+
+import physsynth as ps
+from physsynth.rare.evaluator import Evaluator
+from physsynth.rare.form import corners
+from physsynth.rare.hidden import away
+from physsynth.rare.planes import Planes
+
+
+def _estimate(g, d, seed=0, **options):
+    return ps.rare.estimate(
+        lambda p: g(p["u"]), ps.ParameterSpace.standard_normal(d), jax.random.key(seed), **options
+    )
+
+
+def _beyond(probability, components):
+    """The bound that any of so many independent standard normals passes with the probability given."""
+    return stats.norm.isf(-np.expm1(np.log1p(-probability) / components))
+
+
+@pytest.mark.parametrize("differentiable", [True, False])
+def test_the_largest_of_ten_normals_has_ten_equal_modes(differentiable):
+    bound = _beyond(1e-5, 10)
+    event = _estimate(lambda u: bound - jnp.max(u), 10, differentiable=differentiable)
+    low, high = event.interval()
+    assert event.converged
+    # Four standard errors of the estimate; nine modes of ten would be ten per cent too few at the least.
+    assert event.probability == pytest.approx(1e-5, rel=4 * event.cov)
+    assert low < high < 1.3e-5
+    assert len(event.modes.share) == 10
+    # A share of 0.1 from an effective number of about 500 failing runs: 4 standard errors.
+    np.testing.assert_allclose(event.modes.share, 0.1, atol=4 * np.sqrt(0.09 / 500))
+
+
+def test_signs_double_the_modes():
+    bound = _beyond(2e-5, 20)
+    event = _estimate(lambda u: bound - jnp.max(jnp.abs(u)), 10, seed=1)
+    assert event.probability == pytest.approx(2e-5, rel=4 * event.cov)
+    assert len(event.modes.share) == 20
+
+
+def test_a_component_in_other_units_is_not_hidden():
+    exact = -np.expm1(2 * np.log1p(-stats.norm.sf(4.0)))
+    scale = jnp.array([1.0, 50.0])
+    for seed in range(4):
+        event = _estimate(lambda u: jnp.min(scale * (4.0 - u[:2])), 10, seed)
+        # Were one of two equal modes missed, the probability would be half.
+        assert event.probability == pytest.approx(exact, rel=0.25)
+
+
+def test_corners_of_parallel_components_are_design_points():
+    one = np.sqrt(-np.expm1(np.log1p(-1e-4) / 3))
+    bound = stats.norm.isf(one)
+    event = _estimate(lambda u: jnp.min(jnp.maximum(bound - u[:6:2], bound - u[1:6:2])), 6)
+    assert event.converged
+    assert event.probability == pytest.approx(1e-4, rel=4 * event.cov)
+    assert len(event.modes.share) == 3
+    # Each at the meeting of two boundaries, at sqrt(2) times the bound from the origin.
+    reach = np.linalg.norm(event.estimate.design_points, axis=1)
+    assert np.sum(np.abs(reach - np.sqrt(2) * bound) < 0.05) == 3
+
+
+def test_failing_points_are_pulled_to_the_nearest_corner():
+    space = ps.ParameterSpace.standard_normal(3)
+    evaluator = Evaluator(lambda p: jnp.max(jnp.array([1.0, 2.0, 1.5]) - p["u"]), space, 10_000)
+    found = corners(evaluator, np.array([[3.0, 3.0, 3.0], [1.2, 4.0, 2.0]]))
+    # Bisection leaves 1 / 128 of each pull.
+    np.testing.assert_allclose(found, [[1.0, 2.0, 1.5]] * 2, atol=0.05)
+
+
+def test_points_away_from_planes_keep_their_distance_and_lie_before_all():
+    rng = np.random.default_rng(0)
+    planes = Planes(np.eye(6)[:4], np.full(4, 3.0))
+    u = rng.standard_normal((50, 6))
+    v = away(u, planes)
+    assert np.all(v[:, :4] <= 1e-12)
+    np.testing.assert_allclose(np.linalg.norm(v, axis=1), np.linalg.norm(u, axis=1), rtol=1e-9)
