@@ -260,6 +260,45 @@ def _(u):
     return jnp.ceil(2 * (3.5 - u[0] * 0.8 - u[1] * 0.6)) / 2
 
 
+# Series and parallel systems: many modes that hide one another.
+
+
+def of_each(probability, components):
+    """Probability of each of so many independent components, given that of any."""
+    return -math.expm1(math.log1p(-probability) / components)
+
+
+LARGEST = stats.norm.isf(of_each(1e-5, 10))
+LARGEST_OF_EITHER_SIGN = stats.norm.isf(of_each(1e-4, 20) / 2)
+BOTH = stats.norm.isf(math.sqrt(of_each(1e-5, 5)))
+CIRCLE = stats.chi2.isf(of_each(1e-4, 4), 2)
+
+
+@problem("largest_of_10", 10, 1e-5, 0.0, "largest of ten normals; exact", (0.1,) * 10)
+def _(u):
+    return LARGEST - jnp.max(u)
+
+
+@problem("either_sign_of_20", 20, 1e-4, 0.0, "largest absolute value of twenty normals; exact")
+def _(u):
+    return LARGEST_OF_EITHER_SIGN - jnp.max(jnp.abs(u))
+
+
+@problem("two_scales", 10, 2 * stats.norm.sf(4.0), 0.0, "two components in other units; exact", TWO)
+def _(u):
+    return jnp.minimum(4.0 - u[0], 50.0 * (4.0 - u[1]))
+
+
+@problem("five_pairs", 10, 1e-5, 0.0, "five pairs, both of any; exact", (0.2,) * 5)
+def _(u):
+    return BOTH - jnp.max(jnp.minimum(u[::2], u[1::2]))
+
+
+@problem("four_rings", 8, 1e-4, 0.0, "outside of any of four circles; exact", (0.25,) * 4)
+def _(u):
+    return CIRCLE - jnp.max(u[::2] ** 2 + u[1::2] ** 2)
+
+
 # More than twenty dimensions.
 
 
