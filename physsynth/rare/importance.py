@@ -36,6 +36,7 @@ BARREN = 2
 LEAST_ROUNDS = 3
 LOOK = 5000
 MANY = 8
+NOTABLE = 0.05
 RAYS = 8
 # Most that own failing points count in a fit above 20 dimensions, beside those of subset runs.
 OWN = 0.25
@@ -59,6 +60,8 @@ class Importance:
         Most further subset runs whose failing points test whether modes were missed.
     generosity : float
         The last sample takes as many draws as the search cost, up to this multiple of its need.
+    of_mode : int
+        Fewest draws of the last sample for each notable mode, so that its share is known too.
     """
 
     look: int = 128
@@ -67,6 +70,7 @@ class Importance:
     least: int = 400
     recaptures: int = 3
     generosity: float = 2.0
+    of_mode: int = 300
 
     def run(self, evaluator: Evaluator, rng: np.random.Generator, target_cov: float) -> Estimate:
         """Estimate within the evaluator's budget."""
@@ -121,7 +125,9 @@ class Importance:
         """Return fresh draws of the plan's mixture; too few where more than `most` are still missing."""
         assert plan.mixture is not None
         wanted = plan.wanted(target_cov)
-        n = max(wanted, self.least, min(evaluator.cost, self.generosity * wanted))
+        n = max(
+            wanted, self.least, min(evaluator.cost, self.generosity * wanted), self.of_mode * plan.notable
+        )
         n = int(min(n, evaluator.remaining))
         drawn = Draws.of(plan.mixture, evaluator, rng, n)
         while 0 < (missing := plan.missing(drawn, target_cov, evaluator.remaining)) <= most:
@@ -174,6 +180,14 @@ class Plan:
     def trusted(self) -> bool:
         """Whether enough failing points stand behind the fit."""
         return self.effective > 50 + 10 * min(self.u.shape[1], LOW_DIMENSION)
+
+    @property
+    def notable(self) -> int:
+        """Number of planes behind which a twentieth of the probability lies or more."""
+        if not len(self.planes.bound) or not self.probability > 0:
+            return 0
+        share = np.bincount(np.argmax(self.planes.depth(self.u), axis=1), self.weight)
+        return int(np.sum(share >= NOTABLE * self.probability))
 
     @cached_property
     def fitted_variance(self) -> float:

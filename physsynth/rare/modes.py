@@ -7,6 +7,7 @@ Representatives drawn by weight are joined so; every other failing point follows
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -124,14 +125,25 @@ def _by_weight(weight, rng):
 
 
 def _joined(u, evaluator):
-    """Return the index of the leader of each representative, the ones nearest to the origin leading."""
-    leader = np.full(len(u), -1)
-    for i in np.argsort(np.linalg.norm(u, axis=1), kind="stable"):
-        leaders = np.unique(leader[leader >= 0])
-        leaders = leaders[np.argsort(-_cosine(u[i], u[leaders]), kind="stable")]
-        leader[i] = next((j for j in leaders if _connected(u[i], u[j], evaluator)), i)
-        if leader[i] == i and len(leaders) >= MOST:
-            leader[i] = leaders[0]
+    """Return the index of the leader of each representative, the ones nearest to the origin leading.
+
+    Each is joined with those most like it, and so are the groups of these, as around a ring; one that is
+    joined with none of them may still be joined with a leader.
+    """
+    leader, order = np.full(len(u), -1), np.argsort(np.linalg.norm(u, axis=1), kind="stable")
+    for n, i in enumerate(order):
+        linked: list[int] = []
+        for j in _alike(u[i], u, order[:n])[:NEIGHBOURS]:
+            if leader[j] not in linked and _connected(u[i], u[j], evaluator):
+                linked.append(leader[j])
+        leaders = _alike(u[i], u, np.unique(leader[order[:n]]))
+        if not linked:
+            first = (j for j in leaders if _connected(u[i], u[j], evaluator))
+            linked = list(islice(first, 1))
+        if not linked and len(leaders) >= MOST:
+            linked = [leaders[0]]
+        leader[i] = min(linked, key=lambda j: np.linalg.norm(u[j]), default=i)
+        leader[np.isin(leader, linked)] = leader[i]
     return leader
 
 
