@@ -134,8 +134,8 @@ def _joined(u, evaluator):
     for n, i in enumerate(order):
         linked: list[int] = []
         for j in _alike(u[i], u, order[:n])[:NEIGHBOURS]:
-            if leader[j] not in linked and _connected(u[i], u[j], evaluator):
-                linked.append(leader[j])
+            if int(leader[j]) not in linked and _connected(u[i], u[j], evaluator):
+                linked.append(int(leader[j]))
         leaders = _alike(u[i], u, np.unique(leader[order[:n]]))
         if not linked:
             first = (j for j in leaders if _connected(u[i], u[j], evaluator))
