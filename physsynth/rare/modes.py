@@ -43,8 +43,8 @@ def find_modes(estimate: Estimate, evaluator: Evaluator, rng: np.random.Generato
     if estimate.design_points is not None and len(estimate.design_points):
         return _of_planes(estimate, evaluator)
     pick = _by_weight(estimate.weight, rng)
-    joined = _joined(estimate.u[pick], evaluator)
-    labels = joined[_nearest(estimate.u, estimate.u[pick], joined)]
+    leader, part = _joined(estimate.u[pick], evaluator)
+    labels = leader[_nearest(estimate.u, estimate.u[pick], part)]
     points = [
         _design_point(estimate.u[labels == k], estimate.weight[labels == k], evaluator)
         for k in np.unique(labels)
@@ -125,26 +125,30 @@ def _by_weight(weight, rng):
 
 
 def _joined(u, evaluator):
-    """Return the index of the leader of each representative, the ones nearest to the origin leading.
+    """Return the index of each representative's leader, and of the part of the leader's mode that it is in.
 
-    Each is joined with those most like it, and so are the groups of these, as around a ring; one that is
-    joined with none of them may still be joined with a leader.
+    Each is joined with those most like it, and so are the modes of these, as around a ring; one joined with
+    none of them may still be joined with a leader. Parts keep centres of their own, as a ring has none.
     """
-    leader, order = np.full(len(u), -1), np.argsort(np.linalg.norm(u, axis=1), kind="stable")
+    leader, part = np.full(len(u), -1), np.arange(len(u))
+    order = np.argsort(np.linalg.norm(u, axis=1), kind="stable")
     for n, i in enumerate(order):
         linked: list[int] = []
         for j in _alike(u[i], u, order[:n])[:NEIGHBOURS]:
-            if int(leader[j]) not in linked and _connected(u[i], u[j], evaluator):
-                linked.append(int(leader[j]))
+            if leader[j] not in leader[linked] and _connected(u[i], u[j], evaluator):
+                linked.append(int(j))
         leaders = _alike(u[i], u, np.unique(leader[order[:n]]))
         if not linked:
-            first = (j for j in leaders if _connected(u[i], u[j], evaluator))
+            first = (int(j) for j in leaders if _connected(u[i], u[j], evaluator))
             linked = list(islice(first, 1))
         if not linked and len(leaders) >= MOST:
-            linked = [leaders[0]]
-        leader[i] = min(linked, key=lambda j: np.linalg.norm(u[j]), default=i)
-        leader[np.isin(leader, linked)] = leader[i]
-    return leader
+            linked = [int(leaders[0])]
+        if linked:
+            part[i] = part[linked[0]]
+        modes = leader[linked]
+        leader[i] = min(modes, key=lambda j: np.linalg.norm(u[j]), default=i)
+        leader[np.isin(leader, modes)] = leader[i]
+    return leader, part
 
 
 def _cosine(one, many):
@@ -164,11 +168,11 @@ def _connected(one, other, evaluator):
     return any(np.all(evaluator.values(path) <= 0) for path in paths)
 
 
-def _nearest(u, representatives, leader):
-    """Return for each point a representative of the group with the nearest centre."""
-    leaders = np.unique(leader)
-    centres = np.stack([representatives[leader == k].mean(axis=0) for k in leaders])
-    return leaders[np.argmax(u @ centres.T - 0.5 * np.sum(centres**2, axis=1), axis=1)]
+def _nearest(u, representatives, part):
+    """Return for each point a representative of the part with the nearest centre."""
+    parts = np.unique(part)
+    centres = np.stack([representatives[part == k].mean(axis=0) for k in parts])
+    return parts[np.argmax(u @ centres.T - 0.5 * np.sum(centres**2, axis=1), axis=1)]
 
 
 def _design_point(u, weight, evaluator):
