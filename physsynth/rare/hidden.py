@@ -25,10 +25,12 @@ from physsynth.rare.planes import (
 )
 
 LOOKS = 24
+# Points far out, ordinary starts, and failing starts of one look; what it must add for another to follow.
 FAR, ORDINARY, FAILING = 96, 4, 6
 HARDLY = 0.01
 SWEEPS = 4
 UNKNOWN = 5.0
+# Most planes put between neighbours, the cosine of two neighbours, how far out their middle is tried.
 ARCS, NEIGHBOUR, OUT = 96, 0.15, 1.03
 # Two planes may be so alike and still leave room for one halfway between.
 ALIKE_HALVED = 2 * ALIKE**2 - 1
