@@ -2,7 +2,9 @@
 
 For each measurement y_j and its replicates y_j^(s): the predictive quantile u_j = P(y^(s) <= y_j) and the
 central 50 % and 90 % bands. Measurements of one member hang together, so the interval of the coverage is
-taken over members, not over measurements.
+taken over members, not over measurements; those of an only member are taken one by one. The interval is
+never narrower than the share of so many independent measurements varies under the nominal level, as few
+members may agree by chance.
 
 Source: Gelman, Meng and Stern (1996), Statistica Sinica 6; Gabry et al. (2019), JRSS A 182.
 """
@@ -126,13 +128,15 @@ def fidelity(real: xr.DataArray, synthetic: xr.DataArray, groups: np.ndarray | N
 def _coverage(inside, members):
     """Return the share inside each band with a t interval over the members' own shares."""
     _, index = np.unique(members, return_inverse=True)
+    index = index if index.max() else np.arange(index.size)
     size = np.bincount(index)
     rows = []
-    for hits in inside:
+    for level, hits in zip(LEVELS, inside, strict=True):
         share = hits.mean()
         deviation = np.bincount(index, weights=hits - share)  # cluster-robust variance of a ratio
         count = size.size
         variance = count / max(count - 1, 1) * np.sum(deviation**2) / size.sum() ** 2
+        variance = max(variance, level * (1.0 - level) / size.sum())
         half = stats.t.ppf(0.975, max(count - 1, 1)) * np.sqrt(variance)
         rows.append((share, max(share - half, 0.0), min(share + half, 1.0)))
     columns = np.array(rows).T

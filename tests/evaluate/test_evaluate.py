@@ -49,6 +49,17 @@ def test_the_interval_of_the_coverage_holds_for_members_that_hang_together():
     assert held / n > 0.95 - 0.02 - 3 * np.sqrt(0.95 * 0.05 / n)
 
 
+@pytest.mark.parametrize(("members", "each"), [(1, 1), (1, 10), (2, 1), (3, 1), (3, 10)])
+def test_the_right_model_is_rarely_blamed_by_few_measurements(members, each):
+    rng, n = np.random.default_rng(3), 300
+    groups, blamed = np.repeat(np.arange(members), each), 0
+    for _ in range(n):
+        arrays = _arrays(rng.normal(size=groups.size), rng.normal(size=(400, groups.size)))
+        blamed += not all(check.passed for check in ps.evaluate.fidelity(*arrays, groups).checks())
+    # Two checks of one side of a 95 % interval, and three binomial standard errors.
+    assert blamed / n < 0.05 + 3 * np.sqrt(0.05 * 0.95 / n)
+
+
 def test_refusals():
     with pytest.raises(DataError, match="do not match"):
         ps.evaluate.fidelity(*_arrays(np.zeros(3), np.zeros((5, 4))))
