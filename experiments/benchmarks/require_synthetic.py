@@ -7,6 +7,10 @@ credit: 1000 real tests with simulated twins, 50,000 further simulations; the si
 credit then covers the true rate, how much lower it is, and beside it the usual prediction-powered interval
 and a power prior that takes simulation at its word.
 
+elsewhere: the same off that grid, for tests drawn at random: rates of 0.001 to 0.2, biases of 0.2 to 3, 60 to
+10,000 real tests, 0.3 to 1000 times as many simulations, twins that agree not at all to almost always,
+confidence of 0.8 to 0.99. Beside the bound where credit is given, the one that is stated, with credit or not.
+
 per_mile: the same for failures that come at a rate, 50, 10 and 2 expected in the real exposure, of which
 simulation reproduces four in five where it fails as often; 50 times that exposure is simulated besides.
 
@@ -32,7 +36,7 @@ import platform
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import special, stats
@@ -50,39 +54,69 @@ from physsynth.require.borrow import Comparison
 from physsynth.require.pairs import WINDOWS, Pairs, Simulations
 
 RESULTS = Path(__file__).parent / "results"
-RATES, BIASES, AGREEMENT = (0.05, 0.01, 0.002), (1.0, 0.7, 0.4), 0.95
-TRIALS, SIMULATED, REPLICATIONS, CONFIDENCE = 1000, 50_000, 4000, 0.95
+RATES, BIASES, REPLICATIONS, CONFIDENCE = (0.05, 0.01, 0.002), (1.0, 0.7, 0.4), 4000, 0.95
+ELSEWHERE, CONFIDENCES, AGREEMENTS = 120, (0.8, 0.9, 0.95, 0.99), (-0.3, 0.0, 0.5, 0.8, 0.95, 0.99, 0.999)
+OTHER_BIASES = (0.2, 0.4, 0.55, 0.7, 0.85, 0.95, 1.0, 1.05, 1.15, 1.3, 1.6, 2.0, 3.0)
 METHODS = (ControlVariate(), PredictionPowered(), PowerPrior())
 
 
-def outcomes(rate: float, bias: float, rng: np.random.Generator) -> tuple[Pairs, Simulations]:
-    """Real and simulated failures as two correlated normals below their thresholds."""
-    ends = stats.norm.ppf([rate, bias * rate])
-    law: Any = stats.multivariate_normal
-    both = float(law.cdf(ends, cov=[[1, AGREEMENT], [AGREEMENT, 1]]))
-    chances = [both, rate - both, bias * rate - both, 1 - rate - bias * rate + both]
-    cells = rng.multinomial(TRIALS, chances, size=REPLICATIONS).T.astype(float)
-    seen = rng.binomial(SIMULATED, bias * rate, size=REPLICATIONS).astype(float)
-    return Pairs(*cells), Simulations(seen, np.full(REPLICATIONS, float(SIMULATED)))
+class Tests(NamedTuple):
+    """True rate and bias, numbers of real tests and simulations, agreement of twins, and the confidence."""
+
+    rate: float
+    bias: float
+    trials: int = 1000
+    simulated: int = 50_000
+    agreement: float = 0.95
+    confidence: float = 0.95
+
+    @classmethod
+    def drawn(cls, rng: np.random.Generator) -> Tests:
+        """Draw tests at random, with 2 to 300 real failures expected."""
+        while True:
+            rate, trials = _log_uniform(rng, 0.001, 0.2), round(_log_uniform(rng, 60, 10_000))
+            bias, more = rng.choice(OTHER_BIASES), round(trials * _log_uniform(rng, 0.3, 1000))
+            agreement, confidence = rng.choice(AGREEMENTS), rng.choice(CONFIDENCES)
+            if 2 < rate * trials < 300 and rate * bias < 0.5:
+                return cls(rate, float(bias), trials, more, float(agreement), float(confidence))
+
+    def outcomes(self, rng: np.random.Generator, replications: int) -> tuple[Pairs, Simulations]:
+        """Real and simulated failures as two correlated normals below their thresholds."""
+        rate, share = self.rate, self.bias * self.rate
+        law: Any = stats.multivariate_normal
+        covariance = [[1, self.agreement], [self.agreement, 1]]
+        both = float(law.cdf(stats.norm.ppf([rate, share]), cov=covariance))
+        chances = np.maximum([both, rate - both, share - both, 1 - rate - share + both], 0.0)
+        cells = rng.multinomial(self.trials, chances / chances.sum(), size=replications).T.astype(float)
+        seen = rng.binomial(self.simulated, share, size=replications).astype(float)
+        return Pairs(*cells), Simulations(seen, np.full(replications, float(self.simulated)))
+
+
+def _log_uniform(rng, low, high):
+    return float(np.exp(rng.uniform(math.log(low), math.log(high))))
+
+
+def _shares(compared: Comparison, rate: float) -> dict:
+    """Return how often credit is given, how often the bound then covers, and what it is worth."""
+    bound, without, given = compared.bound, compared.without, compared.given
+    stated = np.where(given, bound, without)
+    return {
+        "credit given": float(given.mean()),
+        "coverage where given": float(np.mean(bound[given] >= rate)) if given.any() else None,
+        "bound over the one without": float(np.median((bound / without)[given])) if given.any() else None,
+        "coverage of what is stated": float(np.mean(stated >= rate)),
+    }
 
 
 def credit() -> Iterator[dict]:
     """Coverage of bounds with credit, where it is given."""
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(100)
     for rate in RATES:
         for bias in BIASES:
-            pairs, simulated = outcomes(rate, bias, rng)
+            pairs, simulated = Tests(rate, bias).outcomes(rng, REPLICATIONS)
             for method in METHODS:
                 compared = Comparison.of(method, pairs, simulated, CONFIDENCE)
-                bound, without, given = compared.bound, compared.without, compared.given
-                yield {
-                    "rate": rate,
-                    "bias": bias,
-                    "method": method.name,
-                    "credit given": float(given.mean()),
-                    "coverage where given": float(np.mean(bound[given] >= rate)),
-                    "bound over the one without": float(np.median((bound / without)[given])),
-                }
+                yield {"rate": rate, "bias": bias, "method": method.name, **_shares(compared, rate)}
             yield {
                 "rate": rate,
                 "bias": bias,
@@ -92,9 +126,20 @@ def credit() -> Iterator[dict]:
             }
 
 
+def elsewhere() -> Iterator[dict]:
+    """The same for tests drawn at random."""
+    draws, rng = np.random.default_rng(101), np.random.default_rng(102)
+    for _ in range(ELSEWHERE):
+        tests = Tests.drawn(draws)
+        pairs, simulated = tests.outcomes(rng, REPLICATIONS)
+        for method in METHODS:
+            compared = Comparison.of(method, pairs, simulated, tests.confidence)
+            yield {**tests._asdict(), "method": method.name, **_shares(compared, tests.rate)}
+
+
 def per_mile() -> Iterator[dict]:
     """Coverage of bounds with credit for failures that come at a rate; 1 mile run and simulated again."""
-    rng = np.random.default_rng(10)
+    rng = np.random.default_rng(103)
     for expected in (50, 10, 2):
         for bias in BIASES:
             both = 0.8 * min(bias, 1.0) * expected
@@ -105,16 +150,8 @@ def per_mile() -> Iterator[dict]:
             simulated = Simulations(seen, np.full(REPLICATIONS, 50 * WINDOWS))
             for method in METHODS:
                 compared = Comparison.of(method, pairs, simulated, CONFIDENCE)
-                bound, without, given = compared.bound, compared.without, compared.given
-                covered = bound[given] * WINDOWS >= expected
-                yield {
-                    "expected failures": expected,
-                    "bias": bias,
-                    "method": method.name,
-                    "credit given": float(given.mean()),
-                    "coverage where given": float(covered.mean()),
-                    "bound over the one without": float(np.median((bound / without)[given])),
-                }
+                shares = _shares(compared, expected / WINDOWS)
+                yield {"expected failures": expected, "bias": bias, "method": method.name, **shares}
 
 
 def _usual(pairs, simulated, rate):
@@ -279,6 +316,7 @@ def _bootstrap(rng, scores, target):
 
 TABLES: dict[str, Callable[[], Iterator[dict]]] = {
     "credit": credit,
+    "elsewhere": elsewhere,
     "per_mile": per_mile,
     "worth": of_worth,
     "trained": trained,

@@ -10,6 +10,10 @@ Each probability on the right has an exact one-sided confidence distribution (a 
 combined as if they were independent, which keeps the promise of exact bounds where normal approximations of
 rare events break it.
 
+Whether simulation counts is settled by what says nothing of the rate: whether its outcomes go with the real
+ones, whether it narrows what is open, whether its twins fail as often as the rest. Then its bound stands, be
+it the lower one or not; the lower of two bounds covers too rarely, with simulation as without.
+
 Source: Angelopoulos, Bates, Fannjiang, Jordan and Zrnic (2023), Science 382, 669, and Angelopoulos, Duchi
 and Zrnic (2023), arXiv:2311.01453 (the estimates); Fay, Proschan and Brittain (2015), Biometrics 71, 146
 (melding); Ibrahim and Chen (2000), Stat. Sci. 15, 46 (power priors).
@@ -26,13 +30,14 @@ from scipy import special
 from scipy.stats import qmc
 
 from physsynth.core.errors import unknown_name
-from physsynth.require.arguments import fraction, positive, strategy
+from physsynth.require.arguments import fraction, strategy
 from physsynth.require.pairs import Counts, Pairs, Simulations
 
 _LOG_POINTS = 7
 _U = qmc.Sobol(3, scramble=False).random_base2(_LOG_POINTS) + 2.0 ** -(_LOG_POINTS + 1)
 LEAST_FAILURES = 5
-TAKEN_BY_LUCK = 0.6
+BY_CHANCE = 1e-3
+_LARGEST_PART = 0.2
 
 
 @runtime_checkable
@@ -42,11 +47,6 @@ class Borrowing(Protocol):
     @property
     def name(self) -> str:
         """What it is called."""
-        ...
-
-    @property
-    def taken(self) -> float:
-        """Share of the cases in which it gives the lower bound, at least; 1 where luck has no part in it."""
         ...
 
     def bound(self, pairs: Pairs, simulated: Simulations, confidence: float) -> Counts:
@@ -59,17 +59,17 @@ class ControlVariate:
     """Real failures counted apart where simulation fails and where it passes, at simulation's shares.
 
     For a simulated outcome of 0 or 1 the regression on it is saturated, so that the control variate at its
-    best coefficient is the post-stratified estimate.
+    best coefficient is the post-stratified estimate. The twins' simulations count among the others.
     """
 
     name: str = "control variate"
-    taken: float = TAKEN_BY_LUCK
 
     def bound(self, pairs: Pairs, simulated: Simulations, confidence: float) -> Counts:
         """Return the upper bound of q P(y | f) + (1 - q) P(y | not f)."""
         caught = upper(pairs.both, pairs.both + pairs.simulated_only, _U[:, 0])
         missed = upper(pairs.real_only, pairs.real_only + pairs.neither, _U[:, 1])
-        share = upper(simulated.failures, simulated.trials, _U[:, 2])
+        failed, trials = pairs.simulated_failures + simulated.failures, pairs.trials + simulated.trials
+        share = upper(failed, trials, _U[:, 2])
         return _quantile(share * caught + (1 - share) * missed, confidence)
 
 
@@ -78,7 +78,6 @@ class PredictionPowered:
     """Simulation's failure rate, rectified by what the pairs show it to miss and to cry in vain."""
 
     name: str = "prediction-powered"
-    taken: float = TAKEN_BY_LUCK
 
     def bound(self, pairs: Pairs, simulated: Simulations, confidence: float) -> Counts:
         """Return the upper bound of q + P(y, not f) - P(not y, f)."""
@@ -88,14 +87,15 @@ class PredictionPowered:
 
 @dataclass(frozen=True)
 class PowerPrior:
-    """Simulated trials as real ones of a weight learnt from the pairs.
+    """Simulated trials as real ones of a weight learnt from the pairs, where that lowers the bound.
 
-    The weight is the largest at which the bias that the pairs cannot rule out moves the posterior mean by no
-    more than `cost` posterior standard deviations; at 0.1 that costs a 95 % bound at most 1.1 points.
+    The weight is the largest at which the bias that the pairs cannot rule out costs the bound no more
+    coverage than it may: `cost`, and no more than a fifth of one less the confidence.
 
     Parameters
     ----------
     cost : float
+        Coverage that the bias may cost.
     ruled_out : float
         Confidence with which larger biases are ruled out.
 
@@ -105,27 +105,32 @@ class PowerPrior:
         If a number is outside its domain.
     """
 
-    cost: float = 0.1
+    cost: float = 0.01
     ruled_out: float = 0.95
     name: str = "power prior"
-    taken: float = 1.0
 
     def __post_init__(self):
-        positive("cost", self.cost)
+        fraction("cost", self.cost)
         fraction("ruled_out", self.ruled_out)
 
     def bound(self, pairs: Pairs, simulated: Simulations, confidence: float) -> Counts:
-        """Return the posterior quantile under a uniform initial prior."""
-        weight = self.equivalents(pairs, simulated)
+        """Return the posterior quantile under a uniform initial prior, or the bound without if lower."""
+        weight = self.equivalents(pairs, simulated, confidence)
         share = simulated.failures / simulated.trials
         failed, passed = pairs.failures + weight * share, pairs.trials - pairs.failures + weight * (1 - share)
-        return special.betaincinv(1 + failed, passed, confidence)
+        without = upper(pairs.failures, pairs.trials, np.array([confidence]))[..., 0]
+        return np.minimum(special.betaincinv(1 + failed, np.maximum(passed, 1e-9), confidence), without)
 
-    def equivalents(self, pairs: Pairs, simulated: Simulations) -> Counts:
-        """Return n_eq, the root of n_eq b = cost sqrt(v (n + n_eq)), b the largest bias left open."""
+    def equivalents(self, pairs: Pairs, simulated: Simulations, confidence: float) -> Counts:
+        """Return n_eq, the root of n_eq b = d sqrt(v (n + n_eq)), b the largest bias left open.
+
+        A shift by d posterior standard deviations costs the coverage Phi(z) - Phi(z - d).
+        """
+        lost = min(self.cost, _LARGEST_PART * (1 - confidence))
+        shift = special.ndtri(confidence) - special.ndtri(confidence - lost)
         bias = np.maximum(_quantile(_rectifier(pairs), self.ruled_out), 1e-12)
         rate = (pairs.failures + 0.5) / (pairs.trials + 1)
-        scaled = self.cost**2 * rate * (1 - rate)
+        scaled = shift**2 * rate * (1 - rate)
         root = np.sqrt(scaled**2 + 4 * bias**2 * scaled * pairs.trials)
         return np.minimum((scaled + root) / (2 * bias**2), simulated.trials)
 
@@ -152,21 +157,22 @@ def method(credit: str | Borrowing) -> Borrowing:
     return strategy("credit", credit, Borrowing, " or ".join(METHODS))
 
 
-def chosen(borrowing: Borrowing, confidence: float) -> float:
-    """Return the confidence at which a bound that is taken only where it is the lower one keeps its promise.
-
-    P(miss | taken) is at most P(miss) / P(taken), and a sharper bound of the same rate is the lower one in
-    about three cases of five or more.
-    """
-    return 1 - borrowing.taken * (1 - confidence)
-
-
 class Comparison(NamedTuple):
-    """Upper bounds with and without simulation, and each over the same bound at a confidence of one half.
+    """Upper bounds with and without simulation, and what tells whether simulation counts.
 
-    Simulation that tells next to nothing lowers a bound by luck alone, and the lower of two bounds covers too
-    rarely. So credit is given only where the bound with simulation is also the sharper one: closer to its own
-    middle. And as the lower bound is taken, it is computed at the `chosen` confidence.
+    Parameters
+    ----------
+    failures : array
+        Real ones.
+    bound, without : array
+        Upper bounds with simulation and without.
+    spread, spread_without : array
+        Each over the same bound at a confidence of one half.
+    unrelated : array
+        How likely so many coincidences, or so few, are where simulation tells nothing of the real outcome.
+    unlike : array
+        How likely the twins fail so much more often in simulation than the larger set, or so much less, where
+        both are drawn alike.
     """
 
     failures: np.ndarray
@@ -174,18 +180,34 @@ class Comparison(NamedTuple):
     without: np.ndarray
     spread: np.ndarray
     spread_without: np.ndarray
+    unrelated: np.ndarray
+    unlike: np.ndarray
 
     @classmethod
     def of(cls, borrowing: Borrowing, pairs: Pairs, simulated: Simulations, confidence: float) -> Comparison:
         """Compare bounds at a confidence."""
-        bound, same, middle = (
-            np.asarray(borrowing.bound(pairs, simulated, level))
-            for level in (chosen(borrowing, confidence), confidence, 0.5)
-        )
+        bound, middle = (np.asarray(borrowing.bound(pairs, simulated, level)) for level in (confidence, 0.5))
         real = upper(pairs.failures, pairs.trials, np.array([confidence, 0.5]))
-        spread = np.where(middle > 0, same / np.maximum(middle, 1e-300), np.inf)
-        failures = np.asarray(pairs.failures)
-        return cls(failures, bound, real[..., 0], spread, real[..., 0] / real[..., 1])
+        twins = pairs.simulated_failures
+        return cls(
+            failures=np.asarray(pairs.failures),
+            bound=bound,
+            without=real[..., 0],
+            spread=np.where(middle > 0, bound / np.maximum(middle, 1e-300), np.inf),
+            spread_without=real[..., 0] / real[..., 1],
+            unrelated=_tail(pairs.both, twins, pairs.failures / pairs.trials),
+            unlike=_tail(twins, twins + simulated.failures, pairs.trials / (pairs.trials + simulated.trials)),
+        )
+
+    @property
+    def related(self) -> np.ndarray:
+        """Tell where real and simulated outcomes go together, or apart, beyond chance."""
+        return np.asarray(self.unrelated < BY_CHANCE)
+
+    @property
+    def alike(self) -> np.ndarray:
+        """Tell where the twins may be drawn like the larger set."""
+        return np.asarray(self.unlike >= BY_CHANCE)
 
     @property
     def sharper(self) -> np.ndarray:
@@ -194,20 +216,43 @@ class Comparison(NamedTuple):
 
     @property
     def given(self) -> np.ndarray:
-        """Tell where credit is given: enough real failures, and a bound that gains by it and is sharper."""
-        return np.asarray((self.failures >= LEAST_FAILURES) & (self.bound < self.without) & self.sharper)
+        """Tell where credit is given."""
+        return np.asarray((self.failures >= LEAST_FAILURES) & self.related & self.alike & self.sharper)
+
+
+def _tail(count, trials, chance):
+    """Return twice the smaller binomial tail, at most 1."""
+    count, trials, chance = (np.asarray(part, float) for part in (count, trials, chance))
+    rest = trials - count
+    many = np.where(count > 0, special.betainc(np.maximum(count, 1e-9), rest + 1, chance), 1.0)
+    few = np.where(rest > 0, special.betainc(np.maximum(rest, 1e-9), count + 1, 1 - chance), 1.0)
+    return np.minimum(2 * np.minimum(many, few), 1.0)
 
 
 def upper(failures: Counts, trials: Counts, u: Float[np.ndarray, " u"]) -> np.ndarray:
     """Return quantiles (..., u) of Clopper and Pearson's upper confidence distribution of a probability."""
-    failures, trials = (np.asarray(part, float)[..., None] for part in (failures, trials))
-    passed = trials - failures
-    return np.where(passed > 0, special.betaincinv(failures + 1, np.maximum(passed, 1e-9), u), 1.0)
+    return _distinct(_upper, failures, trials, u)
 
 
 def lower(failures: Counts, trials: Counts, u: Float[np.ndarray, " u"]) -> np.ndarray:
     """Return quantiles (..., u) of their lower confidence distribution."""
-    failures, trials = (np.asarray(part, float)[..., None] for part in (failures, trials))
+    return _distinct(_lower, failures, trials, u)
+
+
+def _distinct(quantiles, failures, trials, u):
+    """Evaluate quantiles once for each pair of counts, of which many are the same among replications."""
+    counts = np.stack(np.broadcast_arrays(np.asarray(failures, float), np.asarray(trials, float)))
+    pairs, places = np.unique(counts.reshape(2, -1), axis=1, return_inverse=True)
+    found = quantiles(pairs[0, :, None], pairs[1, :, None], u)
+    return found[places.reshape(-1)].reshape(*counts.shape[1:], len(u))
+
+
+def _upper(failures, trials, u):
+    passed = trials - failures
+    return np.where(passed > 0, special.betaincinv(failures + 1, np.maximum(passed, 1e-9), u), 1.0)
+
+
+def _lower(failures, trials, u):
     passed = trials - failures
     return np.where(failures > 0, special.betaincinv(np.maximum(failures, 1e-9), passed + 1, u), 0.0)
 

@@ -24,7 +24,7 @@ from physsynth.core.checks import Check
 from physsynth.core.errors import ParameterError
 from physsynth.require.arguments import strategy
 from physsynth.require.belief import Belief, Exact
-from physsynth.require.borrow import LEAST_FAILURES, Borrowing, Comparison, chosen, lower, method, upper
+from physsynth.require.borrow import BY_CHANCE, LEAST_FAILURES, Borrowing, Comparison, lower, method, upper
 from physsynth.require.credit import Credit
 from physsynth.require.failures import Binomial, Exposure, check_test, exposure_kind, further
 from physsynth.require.pairs import Pairs, Simulations
@@ -32,8 +32,10 @@ from physsynth.require.requirement import LEVELS, Question, Requirement
 from physsynth.require.statement import number_text
 
 STOPPING = "one look, planned in advance; for a bound that holds at every look use monitor"
-# The median of Gamma(k + 1) is k + 0.67 (Ramanujan), so that many failures too few stand for a rate.
-MEDIAN_SHIFT = 0.67
+AGAINST = (
+    "simulation speaks against the claim: its bound is the higher one, and stands; the lower of two bounds, "
+    "taken because it is lower, covers too rarely"
+)
 _RESAMPLES = 200
 
 
@@ -62,7 +64,8 @@ def demonstration(
     exposure : float
         Trials, miles or hours so far, those failures included.
     simulated : (failures, trials), or array of 0 and 1, optional
-        Outcomes of a larger simulated set, drawn like the real tests; for a rate (failures, exposure).
+        Outcomes of a larger simulated set, drawn like the real tests, whose own simulations are not among
+        them; for a rate (failures, exposure).
     paired : array (n, 2) or mapping, optional
         Real and simulated outcome of each real test, 1 for a failure; or their counts by the names
         "both", "real_only", "simulated_only", "neither". For a rate the exposure that was run and simulated
@@ -83,8 +86,9 @@ def demonstration(
     Requirement
         ``number`` is the further exposure; ``bound`` the present upper bound of the rate. MET if
         that bound does not exceed `rate`. With simulation, ``credit`` holds number and bound without it;
-        CREDIT_REFUSED below five real failures, where the bound gains nothing, or where the real tests
-        refute the claim whatever simulation says.
+        CREDIT_REFUSED below five real failures, where simulation tells nothing of the real outcome or
+        narrows nothing, where twins and simulated set are not drawn alike, or where the real tests refute
+        the claim whatever simulation says. Otherwise the bound with simulation stands, higher or lower.
 
     Raises
     ------
@@ -204,8 +208,7 @@ def _with_simulation(
     pairs, simulated, windows = twins
 
     def bound(more: float) -> float:
-        level = chosen(borrowing, confidence)
-        return windows * float(borrowing.bound(pairs.extended(windows * more), simulated, level))
+        return windows * float(borrowing.bound(pairs.extended(windows * more), simulated, confidence))
 
     comparison = Comparison.of(borrowing, pairs, simulated, confidence)
     credited = windows * float(comparison.bound)
@@ -229,10 +232,8 @@ def _with_simulation(
         verdict = "MET" if without.verdict == "MET" else "CREDIT_REFUSED"
         return replace(without, verdict=verdict, assumptions=lines, **common)
     more = 0 if credited <= rate else further(kind, rate, lambda m: rate - bound(m))
-    assert without.number is not None
-    if more > without.number:
-        lines = (*lines, "simulation, whose rate speaks against the claim, would take more; it is left out")
-        more = without.number
+    if comparison.bound > comparison.without:
+        lines = (*lines, AGAINST)
     return replace(
         without,
         verdict="MET" if more == 0 else "FORECAST",
@@ -245,8 +246,7 @@ def _with_simulation(
 
 
 def _credit_checks(twins, rate, confidence, comparison, share):
-    pairs, windows = twins.pairs, twins.windows
-    credited, bound_without = windows * float(comparison.bound), windows * float(comparison.without)
+    pairs = twins.pairs
     least = twins.windows * float(lower(pairs.failures, pairs.trials, np.array([1 - confidence]))[0])
     highest = share / least if least > 0 else np.inf
     return (
@@ -258,18 +258,25 @@ def _credit_checks(twins, rate, confidence, comparison, share):
             "what simulation misses shows only in real failures; test more, or do without credit",
         ),
         Check(
-            "upper bound with simulation",
-            credited,
-            f"< {bound_without:.3g}, the one without",
-            credited < bound_without,
-            "simulation that does not agree with the real outcomes gains nothing",
+            "probability of so many coincidences, or so few, by chance",
+            float(comparison.unrelated),
+            f"< {BY_CHANCE:g}",
+            bool(comparison.related),
+            "the simulated outcome tells nothing of the real one: simulate better, or test more",
+        ),
+        Check(
+            "probability of twins that fail so unlike the larger set, both drawn alike",
+            float(comparison.unlike),
+            f">= {BY_CHANCE:g}",
+            bool(comparison.alike),
+            "draw the simulated set from the same scenarios as the real tests",
         ),
         Check(
             "upper bound over the middle, with simulation",
             float(comparison.spread),
             f"closer to 1 than {float(comparison.spread_without):.3g}, the one without",
             bool(comparison.sharper),
-            "simulation tells next to nothing, and a lower bound is luck: simulate more, or better",
+            "simulation tells next to nothing: simulate more, or better",
         ),
         Check(
             "bias of the simulator, at its kindest, beyond the tipping point",
@@ -305,17 +312,18 @@ def _equivalents(borrowing, twins, confidence) -> dict[str, Any]:
 
 
 def _saved(borrowing, pairs, simulated, confidence):
-    """Return how many more real trials it would take to know the rate as well as with simulation.
+    """Return how many more real trials, failing as often, would narrow what is open as simulation does.
 
-    As well: with the same bound at the stated confidence and at one half.
+    As narrow: with the same ratio of the bounds at the stated confidence and at one half.
     """
     bound = np.asarray(borrowing.bound(pairs, simulated, confidence))
     middle = np.asarray(borrowing.bound(pairs, simulated, 0.5))
-    low, high = np.full(bound.shape, -3.0), np.full(bound.shape, 12.0)
+    spread = np.where(middle > 0, bound / np.maximum(middle, 1e-300), np.inf)
+    failures, trials = np.asarray(pairs.failures), np.asarray(pairs.trials)
+    low, high = np.zeros(bound.shape), np.full(bound.shape, 12.0)
     for _ in range(40):
         half = (low + high) / 2
-        trials = np.asarray(pairs.trials) * np.exp(half)
-        failures = np.maximum(middle * trials - MEDIAN_SHIFT, 0.0)
-        alone = upper(failures, trials, np.array([confidence]))[..., 0]
-        low, high = np.where(alone > bound, half, low), np.where(alone > bound, high, half)
-    return np.maximum(np.asarray(pairs.trials) * np.expm1(low), 0.0)
+        alone = upper(failures * np.exp(half), trials * np.exp(half), np.array([confidence, 0.5]))
+        wide = alone[..., 0] / alone[..., 1] > spread
+        low, high = np.where(wide, half, low), np.where(wide, high, half)
+    return np.where(failures > 0, trials * np.expm1(low), 0.0)

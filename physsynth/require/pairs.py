@@ -95,6 +95,11 @@ class Pairs(NamedTuple):
         return self.both + self.real_only
 
     @property
+    def simulated_failures(self) -> Counts:
+        """Failures of their simulations."""
+        return self.both + self.simulated_only
+
+    @property
     def trials(self) -> Counts:
         """Real tests."""
         return self.both + self.real_only + self.simulated_only + self.neither
