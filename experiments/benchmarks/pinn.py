@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import multiprocessing
 import os
 import platform
@@ -25,7 +26,6 @@ import tomllib
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
-from functools import cached_property
 from importlib import metadata
 from pathlib import Path
 
@@ -39,21 +39,25 @@ ONE_THREAD = {"OMP_NUM_THREADS": "1", "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INT
 class Watch:
     """Follows a training: CPU seconds and true error after each round."""
 
-    compare: Callable[[], Callable]
+    compare: Callable[[int], Callable]
     began: float
     path: list[tuple[float, float]] = field(default_factory=list)
     aside: float = 0.0
+    errors: dict[int, Callable] = field(default_factory=dict)
 
     def __call__(self, state) -> None:
         """Measure, and keep the time that measuring takes out of the account."""
         now = time.process_time()
-        self.path.append((now - self.began - self.aside, float(self._error(state.weights))))
+        self.path.append(
+            (now - self.began - self.aside, float(self._error(state.weights.size)(state.weights)))
+        )
         self.aside += time.process_time() - now
 
-    @cached_property
-    def _error(self):
-        """Compiled when it is first needed, so that it spares the training nothing."""
-        return self.compare()
+    def _error(self, size):
+        """Compiled for a network when it is first needed, so that it spares the training nothing."""
+        if size not in self.errors:
+            self.errors[size] = self.compare(size)
+        return self.errors[size]
 
     def reached(self) -> dict[str, float | None]:
         """Return the seconds until each threshold was first met."""
@@ -78,9 +82,8 @@ def main() -> None:
             write(label, {"runs": runs, "published": ROWS[name].published}, options)
     if options.peer_python:
         for precision in ("float32", "float64"):
-            found = peer(options.peer_python, precision)
-            print(json.dumps(found), flush=True)
-            write(f"peer {precision}", found, options)
+            found = peer(options.peer_python, precision, options.seeds[0])
+            write(f"peer {precision}", found | beside(found, options), options)
 
 
 def prepare(device: str, precision: str) -> None:
@@ -112,10 +115,11 @@ def measure(name: str, seed: int, options: argparse.Namespace, ablation: dict) -
 
     truth, row = reference(name), ablated(ROWS[name], ablation)
     iterations = options.iterations or row.iterations
+    budget = {"budget": iterations} if iterations else {}
     key = jax.random.key(seed)
     began = time.process_time()
-    watch = Watch(lambda: error_of(row.problem(), row, truth, iterations), began)
-    solution = pinn.solve(row.problem(), key, iterations, observe=watch, **row.settings)
+    watch = Watch(lambda size: error_of(row.problem(), row, truth, size), began)
+    solution = pinn.solve(row.problem(), key, observe=watch, **budget, **row.settings)
     seconds = time.process_time() - began - watch.aside
     found, error = solution.summary(), true_error(solution, truth)
     return {
@@ -149,18 +153,20 @@ def in_windows(error: float, seconds: float) -> dict[str, float | None]:
     return {f"{t:g}": seconds if error <= t else None for t in THRESHOLDS}
 
 
-def error_of(problem, row, truth, iterations):
-    """Return the true error as a compiled function of the weights: the largest over the fields."""
+def error_of(problem, row, truth, size):
+    """Return the true error as a compiled function of so many weights: the largest over the fields."""
     import jax
     import jax.numpy as jnp
 
-    from physsynth.pinn.budget import Budget
+    from physsynth import pinn
     from physsynth.pinn.indices import Indices
-    from physsynth.pinn.solve import default_network, posed
+    from physsynth.pinn.solve import posed
     from physsynth.pinn.trial import Trial
 
     problem = posed(problem, row.settings.get("symmetries"))
-    trial = Trial(problem, row.settings.get("network") or default_network(problem, Budget.of(iterations)))
+    networks = [row.settings["network"]] if "network" in row.settings else map(pinn.MLP, range(10, 100))
+    trials = (Trial(problem, network) for network in networks)
+    trial = next(trial for trial in trials if trial.network.size == size)
     points = {name: jnp.asarray(values) for name, values in truth.points.items()}
     frame = trial.frame(points, Indices.closure(problem.coordinates, []))
 
@@ -179,7 +185,7 @@ def error_of(problem, row, truth, iterations):
     return error
 
 
-def peer(python: str, precision: str) -> dict:
+def peer(python: str, precision: str, seed: int) -> dict:
     """Run DeepXDE's stock example in a process of its own."""
     import numpy as np
     from pinn_references import reference
@@ -189,13 +195,25 @@ def peer(python: str, precision: str) -> dict:
         points = Path(folder) / "points.npz"
         np.savez(points, **truth.points, **truth.values)  # type: ignore[arg-type]
         done = subprocess.run(
-            [python, str(PEERS), str(points), precision, "0"],
+            [python, str(PEERS), str(points), precision, str(seed)],
             env={**os.environ, **ONE_THREAD, "DDE_BACKEND": "tensorflow.compat.v1"},
             capture_output=True,
             text=True,
             check=True,
         )
     return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def beside(found: dict, options: argparse.Namespace) -> dict:
+    """Print and return the share of the peer's time that our slowest seed takes to its error, and to 1e-6."""
+    table = json.loads(Path(options.out).read_text())
+    runs = table.get(f"burgers ({options.device})", {}).get("runs", [])
+    error, seconds = (found["final"][name] for name in ("error", "seconds"))
+    last = next(threshold for threshold in THRESHOLDS if threshold <= error)
+    ours = {f"{t:g}": [run["seconds_to"][f"{t:g}"] or math.inf for run in runs] for t in (last, 1e-6)}
+    shares = {threshold: max(taken) / seconds for threshold, taken in ours.items() if taken}
+    print(f"{found['peer']}, {found['precision']}: {error:.1e} in {seconds:.0f} s; our share of it: {shares}")
+    return {"our share of its time until": shares}
 
 
 HEADER = f"{'problem':<34}{'seed':>5}{'error':>10}{'estimate':>10}{'CPU s':>8}{'weights':>9}  status"
@@ -214,6 +232,7 @@ def write(name: str, row: dict, options: argparse.Namespace) -> None:
     machine = {
         "device": options.device,
         "processor": platform.processor() or platform.machine(),
+        "date": time.strftime("%Y-%m-%d", time.gmtime()),
         **versions(),
     }
     table[f"{name} ({options.device})"] = {**row, **machine}

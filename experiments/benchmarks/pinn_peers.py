@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,7 @@ def burgers(points: Path, precision: str, seed: int) -> dict:
         "seed": seed,
         "adam": adam,
         "final": _measure(model, points, began),
+        **{name: metadata.version(name) for name in ("deepxde", "tensorflow", "scipy", "numpy")},
     }
 
 

@@ -19,6 +19,8 @@ class Budget:
         CPU time of this process, compilation included.
     loss : float
         Mean squared residual that is small enough.
+    error : float
+        Estimated relative error that is small enough; looked at now and then.
 
     Raises
     ------
@@ -29,6 +31,7 @@ class Budget:
     iterations: int = 10_000
     seconds: float = float("inf")
     loss: float = 0.0
+    error: float = 0.0
 
     def __post_init__(self):
         for name in ("iterations", "seconds"):

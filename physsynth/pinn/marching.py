@@ -24,6 +24,7 @@ from physsynth.pinn.domain import Interval
 from physsynth.pinn.draws import ERROR, generator
 from physsynth.pinn.estimate import ErrorEstimate, estimate, handed_on
 from physsynth.pinn.evolution import initial_rate
+from physsynth.pinn.growth import Growth, trained
 from physsynth.pinn.networks import Architecture
 from physsynth.pinn.objective import Objective
 from physsynth.pinn.problem import Problem
@@ -71,11 +72,12 @@ class March:
 
 
 class Recipe(NamedTuple):
-    """What trains a window."""
+    """What trains a window; the growth is that of a network that serves all of time."""
 
     network: Architecture
     stages: tuple[Stage, ...]
     sampling: Sampling
+    growth: Growth | None = None
 
 
 class _Attempt(NamedTuple):
@@ -144,7 +146,7 @@ class Walk:
             if not self._begins_to_converge(attempt, state):
                 self.used += state.iterations
                 return False
-        self._keep(attempt, self._train(attempt, state, share))
+        self._keep(*self._completed(attempt, state, share))
         return True
 
     def _attempt(self, interval) -> _Attempt:
@@ -178,15 +180,25 @@ class Walk:
         return long and not self._exhausted and self.march.affords(self._left.iterations)
 
     def _train(self, attempt, state, iterations) -> State:
-        def after(state):
-            attempt.store.keep(state)
-            self.observe(self.used, state)
-
-        state = attempt.training.run(state, replace(self._left, iterations=iterations), after)
-        # A solution needs a round, even one that nothing is left for.
-        state = state if state.history["iterations"] else attempt.training.advance(state)
+        budget = replace(self._left, iterations=iterations)
+        state = attempt.training.run(state, budget, lambda state: self._after(state, attempt.store))
         attempt.store.write(state)
         return state
+
+    def _completed(self, attempt, state, iterations) -> tuple[_Attempt, State]:
+        """Train to the end: each window to its share of the error."""
+        low, high = attempt.interval
+        share = (high - low) / (self._interval[1] - self._interval[0])
+        budget = replace(self._left, iterations=iterations, error=share * self.budget.error)
+        growth = self.recipe.growth if attempt.interval == self._interval else None
+        training, state = trained(attempt.training, state, budget, attempt.store, growth, self._after)
+        # A solution needs a round, even one that nothing is left for.
+        state = state if state.history["iterations"] else training.advance(state)
+        return attempt._replace(training=training), state
+
+    def _after(self, state, store):
+        store.keep(state)
+        self.observe(self.used, state)
 
     def _begins_to_converge(self, attempt, state) -> bool:
         """Judge by the rounds of the probe alone, so that a run that is resumed later decides the same."""

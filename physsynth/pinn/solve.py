@@ -17,6 +17,7 @@ from physsynth.pinn.conditions import Symmetry
 from physsynth.pinn.draws import ERROR, generator
 from physsynth.pinn.estimate import estimate
 from physsynth.pinn.evolution import time_of
+from physsynth.pinn.growth import Growth, trained
 from physsynth.pinn.marching import March, Recipe, Walk
 from physsynth.pinn.networks import MLP, Architecture
 from physsynth.pinn.objective import Objective
@@ -33,13 +34,15 @@ _LARGEST_DENSE = 5000
 _POINTS = 4000
 # Iterations from which on a larger network, on twice the points, ends closer than the usual one.
 _PATIENT = 12_000
+_WIDE = 30
+_SIX_DIGITS = Budget(iterations=20_000, error=1e-6)
 _MARCH = March()
 
 
 def solve(
     problem: Problem,
     key: jax.Array,
-    budget: Budget | int = 10_000,
+    budget: Budget | int = _SIX_DIGITS,
     *,
     network: Architecture | None = None,
     stages: Sequence[Stage] | None = None,
@@ -59,11 +62,13 @@ def solve(
     key : array
         JAX key; the same key and iterations give the same bytes.
     budget : Budget or int
-        A number is iterations.
+        Unless given, training ends once the estimated error is 1e-6, at the latest after 20,000 iterations.
+        A number is iterations, all of which are made.
     network, stages, sampling : optional
         Instead of those chosen by size: an MLP; a start by Adam, then self-scaled Broyden as long as its
-        dense matrix is small enough to keep; 4,000 points, mirror images included. From 12,000 iterations
-        on a wider network and twice the points.
+        dense matrix is small enough to keep; 4,000 points, mirror images included. A wider network and
+        twice the points for 12,000 iterations and more, or, where the budget names an error, once that would
+        not be reached at the rate at which the loss falls.
     symmetries : sequence of Symmetry, optional
         To be built in besides those of the problem; unless given, those that the solution must have (see
         `physsynth.pinn.symmetry`). None are built in if it is empty.
@@ -101,25 +106,28 @@ def solve(
         )
     whole = posed(problem, None if symmetries is None else tuple(symmetries))
     budget = Budget.of(budget)
+    growth = None if network or stages or sampling else default_growth(whole, budget)
     network = network or default_network(problem, budget)
     time = time_of(whole)
     if time is None or march is None or not march.affords(budget.iterations):
         sampling = sampling or default_sampling(whole, budget)
-        return train(whole, key, budget, network, stages, sampling, checkpoint, progress, observe)
+        return train(whole, key, budget, network, stages, sampling, checkpoint, progress, observe, growth)
     training = _training(whole, network, tuple(stages or ()), sampling or default_sampling(whole, budget))
-    recipe = Recipe(network, training.stages, sampling or default_sampling(whole, budget, share=0.5))
+    recipe = Recipe(network, training.stages, sampling or default_sampling(whole, budget, share=0.5), growth)
     with observer(budget, progress) as show:
         walk = Walk(training, time, key, budget, march, recipe, checkpoint, partial(_seen, show, observe))
         return walk.run()
 
 
-def train(problem, key, budget, network, stages, sampling, checkpoint, progress, observe) -> Solution:
+def train(
+    problem, key, budget, network, stages, sampling, checkpoint, progress, observe, growth=None
+) -> Solution:
     """Train over coordinates and parameter ranges; `solve` and `surrogate` both come here."""
     training = _training(problem, network, tuple(stages or ()), sampling)
     store = Checkpoint(checkpoint, training, key)
     with observer(budget, progress) as show:
-        state = training.run(store.restore(), budget, lambda state: _after(state, store, show, observe))
-    store.write(state)
+        after = partial(_after, show, observe)
+        training, state = trained(training, store.restore(), budget, store, growth, after)
     found = estimate(training.objective, state.trail, state.scales, generator(key, *ERROR))
     return Solution(training.objective, state.weights, state.history, found)
 
@@ -145,13 +153,25 @@ def default_network(problem: Problem, budget: Budget) -> Architecture:
     Wider, too, where there is time to train it.
     """
     usual = 20 if len(problem.fields) == 1 else 24
-    return MLP(width=30 if budget.iterations >= _PATIENT else usual)
+    return MLP(width=_WIDE if _patient(budget) else usual)
 
 
 def default_sampling(problem: Problem, budget: Budget, share: float = 1.0) -> Sampling:
     """Return as many points as, with their mirror images, make 4,000, or a share of them for a window."""
-    count = 2 * _POINTS if budget.iterations >= _PATIENT else _POINTS
-    return Sampling(points=int(share * count) // (1 + len(Ansatz(problem).mirrors)))
+    return _sampling(problem, share * (2 * _POINTS if _patient(budget) else _POINTS))
+
+
+def default_growth(problem: Problem, budget: Budget) -> Growth | None:
+    """Return what a network becomes that an error is wanted of, which it would not reach."""
+    return Growth(MLP(width=_WIDE), _sampling(problem, 2 * _POINTS)) if budget.error else None
+
+
+def _patient(budget):
+    return budget.iterations >= _PATIENT and not budget.error
+
+
+def _sampling(problem, count):
+    return Sampling(points=int(count) // (1 + len(Ansatz(problem).mirrors)))
 
 
 def default_stages(objective: Objective) -> tuple[Stage, ...]:
@@ -162,7 +182,7 @@ def default_stages(objective: Objective) -> tuple[Stage, ...]:
     return (Stage(Adam(steps=100), rounds=1), Stage(Broyden()))
 
 
-def _after(state, store, show, observe):
+def _after(show, observe, state, store):
     store.keep(state)
     _seen(show, observe, 0, state)
 

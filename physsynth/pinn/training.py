@@ -97,10 +97,16 @@ class Training:
         memory = self.stages[0].optimiser.start(weights)
         return State(weights, memory, scales, 0, 0, history, (weights,), key)
 
-    def run(self, state: State, budget: Budget, observe: Callable[[State], None]) -> State:
-        """Run rounds until the budget is spent; `observe` sees the state after each."""
+    def run(
+        self,
+        state: State,
+        budget: Budget,
+        observe: Callable[[State], None],
+        enough: Callable[[State], bool] = lambda state: False,
+    ) -> State:
+        """Run rounds until the budget is spent or it is enough; `observe` sees the state after each."""
         began = time.process_time()
-        while not budget.spent(state.iterations, time.process_time() - began, state.loss):
+        while not (budget.spent(state.iterations, time.process_time() - began, state.loss) or enough(state)):
             state = self.advance(state)
             observe(state)
         return state

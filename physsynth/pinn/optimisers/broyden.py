@@ -29,6 +29,12 @@ class BroydenMemory(NamedTuple):
     inverse: np.ndarray
     fresh: np.ndarray
 
+    def widened(self, kept: np.ndarray, size: int) -> BroydenMemory:
+        """Return the memory of more weights: old ones stand at `kept`, new ones get their median scale."""
+        inverse = np.median(np.diag(self.inverse)) * np.eye(size, dtype=self.inverse.dtype)
+        inverse[np.ix_(kept, kept)] = self.inverse
+        return BroydenMemory(inverse, self.fresh)
+
 
 @dataclass(frozen=True)
 class Broyden:

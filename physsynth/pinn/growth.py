@@ -1,0 +1,166 @@
+"""Training towards an error; a network that would not get there within the budget grows on the way.
+
+The loss falls as a power of the iterations, and so does the error. Where the power says that the budget is
+spent first, the network is widened. It is the same function to begin with: its new units are drawn as ever,
+but nothing reads them yet (Chen, Goodfellow, Shlens 2016, ICLR, for growth that preserves the function), and
+what is known of the curvature is kept.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from physsynth.pinn.budget import Budget
+from physsynth.pinn.checkpoint import Checkpoint
+from physsynth.pinn.draws import ERROR, generator
+from physsynth.pinn.estimate import ErrorEstimate, estimate
+from physsynth.pinn.networks import Architecture, Network
+from physsynth.pinn.objective import Objective
+from physsynth.pinn.sampling import Sampling
+from physsynth.pinn.training import State, Training
+from physsynth.pinn.trial import Trial
+
+# Rounds between two looks at the error, and those after which the loss falls as a power.
+_LOOK = 5
+_SETTLED = 40
+_NEW_UNITS = (0, 2)
+
+
+@dataclass(frozen=True, eq=False)
+class Grown(Training):
+    """A training that goes on from where another, of a smaller network, has come to."""
+
+    before: State | None = None
+
+    def start(self, key: jax.Array) -> State:
+        """Return the state of the smaller network, as one of the larger."""
+        assert self.before is not None
+        return self.before
+
+
+@dataclass(frozen=True)
+class Growth:
+    """What a network becomes, and the points that it is then trained on.
+
+    Attributes
+    ----------
+    network : Architecture
+        Like the one that it takes over from, but wider.
+    sampling : Sampling
+    """
+
+    network: Architecture
+    sampling: Sampling
+
+    def of(self, training: Training, state: State) -> Grown:
+        """Return the training that goes on from a state."""
+        trial = Trial(training.objective.trial.problem, self.network)
+        places = _Places(training.objective.trial.network, trial.network)
+        fresh = trial.network.draw(generator(state.key, *_NEW_UNITS))
+        trail = tuple(places.widened(weights, fresh) for weights in state.trail)
+        memory = state.memory.widened(places.kept, trial.network.size)
+        before = state._replace(weights=trail[-1], memory=memory, stage=0, age=0, trail=trail)
+        return Grown(Objective(trial), training.stages[-1:], self.sampling, trail[-1], before)
+
+
+class _Places:
+    """Where the weights of a network stand among those of a wider one."""
+
+    def __init__(self, small: Network, large: Network):
+        ends = np.cumsum([rows * columns for rows, columns in large.shapes])
+        numbers = [
+            np.arange(end - rows * columns, end).reshape(rows, columns)
+            for end, (rows, columns) in zip(ends, large.shapes, strict=True)
+        ]
+        parts = list(zip(numbers, small.shapes, strict=True))
+        self.kept = np.concatenate([n[:rows, :columns].ravel() for n, (rows, columns) in parts])
+        self.unread = np.concatenate([n[rows:, :columns].ravel() for n, (rows, columns) in parts])
+
+    def widened(self, weights: jax.Array, fresh: jax.Array) -> jax.Array:
+        """Return the weights of the wider network that is the same function."""
+        return jnp.asarray(fresh).at[self.unread].set(0.0).at[self.kept].set(weights)
+
+
+@dataclass(frozen=True)
+class Prospect:
+    """Judges, now and then, whether a training is there, or will not get there.
+
+    Attributes
+    ----------
+    objective : Objective
+    budget : Budget
+    key : array
+        Of the points at which the error is estimated.
+    grows : bool
+        Whether to end where the budget would not suffice.
+    """
+
+    objective: Objective
+    budget: Budget
+    key: jax.Array
+    grows: bool = False
+
+    def __call__(self, state: State) -> bool:
+        """Whether to end."""
+        rounds = len(state.trail) - 1
+        if not self.budget.error or rounds == 0 or rounds % _LOOK:
+            return False
+        error = self.estimate(state).largest
+        return error <= self.budget.error or (
+            self.grows and rounds >= _SETTLED and self.needed(state, error) > self.budget.iterations
+        )
+
+    def reached(self, state: State) -> bool:
+        """Whether the error is small enough."""
+        return bool(self.budget.error) and self.estimate(state).largest <= self.budget.error
+
+    def estimate(self, state: State) -> ErrorEstimate:
+        """Estimate the error of a state."""
+        return estimate(self.objective, state.trail, state.scales, generator(self.key, *ERROR))
+
+    def needed(self, state: State, error: float) -> float:
+        """Return the iterations after which the error is small enough, if it goes on falling as it does.
+
+        With a loss that falls as N^-p the error falls as N^(-p/2); p is fitted to all but the first quarter.
+        """
+        losses = np.asarray(state.history["loss"])
+        later = np.arange(losses.size // 4, losses.size)
+        power = -np.polyfit(np.log(later + 1.0), np.log(losses[later]), 1)[0]
+        if power <= 0.0:
+            return math.inf
+        return state.iterations * math.exp(min(2.0 / power * math.log(error / self.budget.error), 100.0))
+
+
+def trained(
+    training: Training,
+    state: State,
+    budget: Budget,
+    store: Checkpoint,
+    growth: Growth | None,
+    observe: Callable[[State, Checkpoint], None],
+) -> tuple[Training, State]:
+    """Train until the error is small enough or the budget spent; return what was trained last, and its state.
+
+    `observe` sees each state, and where it is kept: a network that has grown has a file of its own.
+    """
+    began, prospect = time.process_time(), Prospect(training.objective, budget, store.key, growth is not None)
+    state = training.run(state, budget, lambda state: observe(state, store), prospect)
+    store.write(state)
+    seconds = time.process_time() - began
+    if growth is None or budget.spent(state.iterations, seconds, state.loss) or prospect.reached(state):
+        return training, state
+    grown, left = growth.of(training, state), replace(budget, seconds=budget.seconds - seconds)
+    beside = Checkpoint(_beside(store.path), grown, store.key)
+    return trained(grown, beside.restore(), left, beside, None, observe)
+
+
+def _beside(path: Path | None) -> Path | None:
+    return None if path is None else path.with_name(f"{path.stem}.grown{path.suffix}")
