@@ -110,7 +110,7 @@ def _shares(compared: Comparison, rate: float) -> dict:
 
 def credit() -> Iterator[dict]:
     """Coverage of bounds with credit, where it is given."""
-    rng = np.random.default_rng(100)
+    rng = np.random.default_rng(110)
     for rate in RATES:
         for bias in BIASES:
             pairs, simulated = Tests(rate, bias).outcomes(rng, REPLICATIONS)
@@ -128,7 +128,7 @@ def credit() -> Iterator[dict]:
 
 def elsewhere() -> Iterator[dict]:
     """The same for tests drawn at random."""
-    draws, rng = np.random.default_rng(101), np.random.default_rng(102)
+    draws, rng = np.random.default_rng(111), np.random.default_rng(112)
     for _ in range(ELSEWHERE):
         tests = Tests.drawn(draws)
         pairs, simulated = tests.outcomes(rng, REPLICATIONS)
@@ -139,7 +139,7 @@ def elsewhere() -> Iterator[dict]:
 
 def per_mile() -> Iterator[dict]:
     """Coverage of bounds with credit for failures that come at a rate; 1 mile run and simulated again."""
-    rng = np.random.default_rng(103)
+    rng = np.random.default_rng(113)
     for expected in (50, 10, 2):
         for bias in BIASES:
             both = 0.8 * min(bias, 1.0) * expected

@@ -8,7 +8,7 @@ simulations, the failure rate is
 
 Each probability on the right has an exact one-sided confidence distribution (a beta); their quantiles are
 combined as if they were independent, which keeps the promise of exact bounds where normal approximations of
-rare events break it.
+rare events break it. What the twins do in simulation counts towards q, too.
 
 Whether simulation counts is settled by what says nothing of the rate: whether its outcomes go with the real
 ones, whether it narrows what is open, whether its twins fail as often as the rest. Then its bound stands, be
@@ -53,13 +53,17 @@ class Borrowing(Protocol):
         """Return the upper bound of the real failure rate."""
         ...
 
+    def equivalents(self, pairs: Pairs, simulated: Simulations, confidence: float) -> Counts:
+        """Return how many more real tests would narrow the rate as simulation does; 0 or less where none."""
+        ...
+
 
 @dataclass(frozen=True)
 class ControlVariate:
     """Real failures counted apart where simulation fails and where it passes, at simulation's shares.
 
     For a simulated outcome of 0 or 1 the regression on it is saturated, so that the control variate at its
-    best coefficient is the post-stratified estimate. The twins' simulations count among the others.
+    best coefficient is the post-stratified estimate.
     """
 
     name: str = "control variate"
@@ -68,9 +72,19 @@ class ControlVariate:
         """Return the upper bound of q P(y | f) + (1 - q) P(y | not f)."""
         caught = upper(pairs.both, pairs.both + pairs.simulated_only, _U[:, 0])
         missed = upper(pairs.real_only, pairs.real_only + pairs.neither, _U[:, 1])
-        failed, trials = pairs.simulated_failures + simulated.failures, pairs.trials + simulated.trials
+        failed, trials = _all_simulated(pairs, simulated)
         share = upper(failed, trials, _U[:, 2])
         return _quantile(share * caught + (1 - share) * missed, confidence)
+
+    def equivalents(self, pairs: Pairs, simulated: Simulations, confidence: float) -> Counts:
+        """Return the real tests saved, by the variance of the estimate over that of a share."""
+        seen, passed = pairs.simulated_failures, pairs.real_only + pairs.neither
+        caught, missed = _share(pairs.both, seen), _share(pairs.real_only, passed)
+        failed, trials = _all_simulated(pairs, simulated)
+        q = failed / trials
+        within = q**2 * _share(_scatter(caught), seen) + (1 - q) ** 2 * _share(_scatter(missed), passed)
+        variance = within + (caught - missed) ** 2 * _scatter(q) / trials
+        return _tests(q * caught + (1 - q) * missed, variance) - pairs.trials
 
 
 @dataclass(frozen=True)
@@ -81,37 +95,41 @@ class PredictionPowered:
 
     def bound(self, pairs: Pairs, simulated: Simulations, confidence: float) -> Counts:
         """Return the upper bound of q + P(y, not f) - P(not y, f)."""
-        share = upper(simulated.failures, simulated.trials, _U[:, 2])
-        return _quantile(share + _rectifier(pairs), confidence)
+        failed, trials = _all_simulated(pairs, simulated)
+        return _quantile(upper(failed, trials, _U[:, 2]) + _rectifier(pairs), confidence)
+
+    def equivalents(self, pairs: Pairs, simulated: Simulations, confidence: float) -> Counts:
+        """Return the real tests saved, by the variance of the estimate over that of a share."""
+        failed, trials = _all_simulated(pairs, simulated)
+        q, n = failed / trials, pairs.trials
+        missed, cried = pairs.real_only / n, pairs.simulated_only / n
+        variance = _scatter(q) / trials + (missed + cried - (missed - cried) ** 2) / n
+        return _tests(q + missed - cried, variance) - n
 
 
 @dataclass(frozen=True)
 class PowerPrior:
     """Simulated trials as real ones of a weight learnt from the pairs, where that lowers the bound.
 
-    The weight is the largest at which the bias that the pairs cannot rule out costs the bound no more
-    coverage than it may: `cost`, and no more than a fifth of one less the confidence.
+    The weight is the largest at which the bias that the pairs leave open costs the bound no more coverage
+    than it may: `cost`, and no more than a fifth of one less the confidence. As rarely is the bias larger.
 
     Parameters
     ----------
     cost : float
         Coverage that the bias may cost.
-    ruled_out : float
-        Confidence with which larger biases are ruled out.
 
     Raises
     ------
     ParameterError
-        If a number is outside its domain.
+        If it is no fraction.
     """
 
     cost: float = 0.01
-    ruled_out: float = 0.95
     name: str = "power prior"
 
     def __post_init__(self):
         fraction("cost", self.cost)
-        fraction("ruled_out", self.ruled_out)
 
     def bound(self, pairs: Pairs, simulated: Simulations, confidence: float) -> Counts:
         """Return the posterior quantile under a uniform initial prior, or the bound without if lower."""
@@ -128,7 +146,7 @@ class PowerPrior:
         """
         lost = min(self.cost, _LARGEST_PART * (1 - confidence))
         shift = special.ndtri(confidence) - special.ndtri(confidence - lost)
-        bias = np.maximum(_quantile(_rectifier(pairs), self.ruled_out), 1e-12)
+        bias = np.maximum(_quantile(_rectifier(pairs), 1 - lost), 1e-12)
         rate = (pairs.failures + 0.5) / (pairs.trials + 1)
         scaled = shift**2 * rate * (1 - rate)
         root = np.sqrt(scaled**2 + 4 * bias**2 * scaled * pairs.trials)
@@ -166,8 +184,8 @@ class Comparison(NamedTuple):
         Real ones.
     bound, without : array
         Upper bounds with simulation and without.
-    spread, spread_without : array
-        Each over the same bound at a confidence of one half.
+    equivalents : array
+        Real tests that simulation is worth.
     unrelated : array
         How likely so many coincidences, or so few, are where simulation tells nothing of the real outcome.
     unlike : array
@@ -178,23 +196,19 @@ class Comparison(NamedTuple):
     failures: np.ndarray
     bound: np.ndarray
     without: np.ndarray
-    spread: np.ndarray
-    spread_without: np.ndarray
+    equivalents: np.ndarray
     unrelated: np.ndarray
     unlike: np.ndarray
 
     @classmethod
     def of(cls, borrowing: Borrowing, pairs: Pairs, simulated: Simulations, confidence: float) -> Comparison:
         """Compare bounds at a confidence."""
-        bound, middle = (np.asarray(borrowing.bound(pairs, simulated, level)) for level in (confidence, 0.5))
-        real = upper(pairs.failures, pairs.trials, np.array([confidence, 0.5]))
-        twins = pairs.simulated_failures
+        twins, given = pairs.simulated_failures, (pairs, simulated, confidence)
         return cls(
             failures=np.asarray(pairs.failures),
-            bound=bound,
-            without=real[..., 0],
-            spread=np.where(middle > 0, bound / np.maximum(middle, 1e-300), np.inf),
-            spread_without=real[..., 0] / real[..., 1],
+            bound=np.asarray(borrowing.bound(*given)),
+            without=upper(pairs.failures, pairs.trials, np.array([confidence]))[..., 0],
+            equivalents=np.asarray(borrowing.equivalents(*given)),
             unrelated=_tail(pairs.both, twins, pairs.failures / pairs.trials),
             unlike=_tail(twins, twins + simulated.failures, pairs.trials / (pairs.trials + simulated.trials)),
         )
@@ -212,7 +226,7 @@ class Comparison(NamedTuple):
     @property
     def sharper(self) -> np.ndarray:
         """Tell where simulation narrows what is open."""
-        return np.asarray(np.abs(np.log(self.spread)) < np.abs(np.log(self.spread_without)))
+        return np.asarray(self.equivalents > 0)
 
     @property
     def given(self) -> np.ndarray:
@@ -255,6 +269,25 @@ def _upper(failures, trials, u):
 def _lower(failures, trials, u):
     passed = trials - failures
     return np.where(failures > 0, special.betaincinv(np.maximum(failures, 1e-9), passed + 1, u), 0.0)
+
+
+def _all_simulated(pairs, simulated):
+    """Return failures and trials of the larger set with the twins' simulations."""
+    return pairs.simulated_failures + simulated.failures, pairs.trials + simulated.trials
+
+
+def _share(part, whole):
+    """Return part / whole, 0 where there is nothing."""
+    return np.where(np.asarray(whole) > 0, part / np.maximum(whole, 1e-300), 0.0)
+
+
+def _scatter(share):
+    return share * (1 - share)
+
+
+def _tests(rate, variance):
+    """Return after how many tests the share of failures has that variance; 0 for what is no rate."""
+    return np.where(rate > 0, _scatter(rate) / np.maximum(variance, 1e-300), 0.0)
 
 
 def _rectifier(pairs):

@@ -272,11 +272,11 @@ def _credit_checks(twins, rate, confidence, comparison, share):
             "draw the simulated set from the same scenarios as the real tests",
         ),
         Check(
-            "upper bound over the middle, with simulation",
-            float(comparison.spread),
-            f"closer to 1 than {float(comparison.spread_without):.3g}, the one without",
+            "real exposure that simulation is worth",
+            float(comparison.equivalents) / twins.windows,
+            "> 0",
             bool(comparison.sharper),
-            "simulation tells next to nothing: simulate more, or better",
+            "simulation narrows nothing: simulate more, or better",
         ),
         Check(
             "bias of the simulator, at its kindest, beyond the tipping point",
@@ -301,29 +301,14 @@ def _equivalents(borrowing, twins, confidence) -> dict[str, Any]:
     n = int(pairs.trials)
     chances = (np.array(pairs) + 0.25) / (n + 1)
     resampled = Pairs(*rng.multinomial(n, chances, size=_RESAMPLES).T.astype(float))
-    around = _saved(borrowing, resampled, simulated, confidence)
     endless = Simulations(simulated.failures * 1e6, simulated.trials * 1e6)
-    low, high = np.quantile(around, [0.05, 0.95])
+
+    def saved(pairs, simulated):
+        return np.maximum(borrowing.equivalents(pairs, simulated, confidence), 0.0) / windows
+
+    low, high = np.quantile(saved(resampled, simulated), [0.05, 0.95])
     return {
-        "equivalents": float(_saved(borrowing, pairs, simulated, confidence)) / windows,
-        "interval": (float(low) / windows, float(high) / windows),
-        "ceiling": float(_saved(borrowing, pairs, endless, confidence)) / windows,
+        "equivalents": float(saved(pairs, simulated)),
+        "interval": (float(low), float(high)),
+        "ceiling": float(saved(pairs, endless)),
     }
-
-
-def _saved(borrowing, pairs, simulated, confidence):
-    """Return how many more real trials, failing as often, would narrow what is open as simulation does.
-
-    As narrow: with the same ratio of the bounds at the stated confidence and at one half.
-    """
-    bound = np.asarray(borrowing.bound(pairs, simulated, confidence))
-    middle = np.asarray(borrowing.bound(pairs, simulated, 0.5))
-    spread = np.where(middle > 0, bound / np.maximum(middle, 1e-300), np.inf)
-    failures, trials = np.asarray(pairs.failures), np.asarray(pairs.trials)
-    low, high = np.zeros(bound.shape), np.full(bound.shape, 12.0)
-    for _ in range(40):
-        half = (low + high) / 2
-        alone = upper(failures * np.exp(half), trials * np.exp(half), np.array([confidence, 0.5]))
-        wide = alone[..., 0] / alone[..., 1] > spread
-        low, high = np.where(wide, half, low), np.where(wide, high, half)
-    return np.where(failures > 0, trials * np.expm1(low), 0.0)
