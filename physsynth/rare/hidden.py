@@ -29,9 +29,14 @@ LOOKS = 24
 FAR, ORDINARY, FAILING = 96, 4, 6
 HARDLY = 0.01
 SWEEPS = 4
+# Many dimensions are more than these; looks there, points followed by each, and points far out.
+MODEST, FEW, SPARING = 20, 4, 64
 UNKNOWN = 5.0
-# Most planes put between neighbours, the cosine of two neighbours, how far out their middle is tried.
-ARCS, NEIGHBOUR, OUT = 96, 0.15, 1.03
+# Most planes put between neighbours, how far out their middle is tried.
+ARCS, OUT = 96, 1.03
+# The cosine of two neighbours, first and later: looking away from a plane leads a right angle on or more.
+FIRST, NEIGHBOUR = -0.3, 0.15
+MIDDLES = 400
 # Two planes may be so alike and still leave room for one halfway between.
 ALIKE_HALVED = 2 * ALIKE**2 - 1
 BEYOND = np.array([1.1, 1.3, 1.6, 2.0])
@@ -53,30 +58,48 @@ def with_hidden(
     return _with_arcs(evaluator, planes)
 
 
+def with_far(evaluator: Evaluator, planes: Planes, rng: np.random.Generator, probability: float) -> Planes:
+    """Return the planes with those at a few failing points far out and away from all of them.
+
+    For many dimensions: few slopes, no search. Goes on while what it adds matters beside a probability.
+    """
+    for _ in range(FEW):
+        before = planes.mass
+        if evaluator.remaining < 2 * SPARING + FEW * FEW * evaluator.slope_cost:
+            break
+        far = away(_far(planes, rng, SPARING), planes)
+        failing = _unexplained(far[evaluator.values(far) <= 0], planes)[:FEW]
+        planes = planes.joined(planes_at_corners(evaluator, failing))
+        if planes.mass - before <= HARDLY * max(before, probability):
+            break
+    return planes
+
+
 def _with_arcs(evaluator, planes):
     """Return the planes with those between neighbours where failure goes on, as around a cylinder."""
-    most = len(planes.bound) + ARCS
+    most, neighbour = len(planes.bound) + ARCS, FIRST
     while len(planes.bound) < most:
-        middle = _middles(planes)[: most - len(planes.bound)]
+        middle = _middles(planes, neighbour)
         if not len(middle) or evaluator.remaining < len(middle) * 8:
             break
-        before = len(planes.bound)
-        planes = planes.joined(planes_along_rays(evaluator, middle[evaluator.values(middle) <= 0]))
+        before, neighbour = len(planes.bound), NEIGHBOUR
+        failing = middle[evaluator.values(middle) <= 0][: most - before]
+        planes = planes.joined(planes_along_rays(evaluator, failing))
         if len(planes.bound) == before:
             break
     return planes
 
 
-def _middles(planes):
+def _middles(planes, neighbour):
     """Return points halfway between neighbouring design points, as far out, where no plane is yet."""
     cosine = planes.direction @ planes.direction.T
-    one, other = np.nonzero(np.triu((cosine > NEIGHBOUR) & (cosine < ALIKE_HALVED), 1))
+    one, other = np.nonzero(np.triu((cosine > neighbour) & (cosine < ALIKE_HALVED), 1))
     order = np.argsort(-cosine[one, other], kind="stable")
     middle = planes.direction[one[order]] + planes.direction[other[order]]
     reach = OUT * np.maximum(planes.bound[one[order]], planes.bound[other[order]])
     middle *= (reach / np.maximum(np.linalg.norm(middle, axis=1), 1e-12))[:, None]
-    alike = np.max(middle @ planes.direction.T / reach[:, None], axis=1, initial=-1.0)
-    return diverse(middle[alike <= ALIKE], ARCS, ALIKE)
+    alike = np.max(middle @ planes.direction.T / np.maximum(reach, 1e-12)[:, None], axis=1, initial=-1.0)
+    return diverse(middle[alike <= ALIKE], MIDDLES, ALIKE)
 
 
 def _searched(evaluator, planes, rng, failing):
@@ -102,7 +125,8 @@ def _outwards(evaluator, u):
 def _far(planes, rng, n):
     """Return points beyond the nearest plane's distance, the farther the more dimensions hide a direction."""
     d, nearest = planes.direction.shape[1], float(planes.bound.min(initial=UNKNOWN))
-    reach = 1.2 + (0.2 + 0.1 * d) * rng.random(n)
+    least, more = (1.2, 0.2 + 0.2 * d) if d <= MODEST else (0.6 * np.sqrt(d), 0.9 * np.sqrt(d))
+    reach = least + more * rng.random(n)
     u = rng.standard_normal((n, d))
     return u * (reach * max(nearest, 1.0) / np.linalg.norm(u, axis=1))[:, None]
 

@@ -38,6 +38,8 @@ LOOK = 5000
 MANY = 8
 NOTABLE = 0.05
 RAYS = 8
+# Effective failing points that prove a probability, and the share of it below which a subset run missed it.
+SURE, ASTRAY = 20, 0.01
 # Most that own failing points count in a fit above 20 dimensions, beside those of subset runs.
 OWN = 0.25
 
@@ -255,9 +257,12 @@ class Plan:
         """Return the plan after one more subset run has looked for failing points.
 
         The weights that the present mixture would give them, E[w / p | failure] = 1 + variance, tell
-        how well it does on points that it was not fitted to.
+        how well it does on points that it was not fitted to. A run that ends where next to nothing of the
+        probability known lies was led astray, and tells nothing.
         """
         found = explored(replace(self.found, planes=self.planes), evaluator, rng)
+        if self.effective > SURE and found.probability < ASTRAY * self.probability:
+            return replace(self, checks=self.checks + 1, barren=0)
         plan = replace(self, found=found, planes=found.planes, checks=self.checks + 1, barren=0)
         if found.latest is not self.found.latest:
             hardly = np.mean(self.cover(found.latest) > HARDLY_DRAWN) if self.trusted else 0.0

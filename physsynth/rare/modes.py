@@ -6,6 +6,7 @@ Representatives drawn by weight are joined so; every other failing point follows
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from itertools import islice
 
@@ -24,6 +25,7 @@ JOINING = 0.01
 DEEPER = 1.05
 OPPOSITE = -0.7
 NEIGHBOURS = 2
+TRIES, MOST_TRIES = 3, 48
 BETWEEN = (0.25, 0.5, 0.75)
 
 
@@ -148,7 +150,29 @@ def _joined(u, evaluator):
         modes = leader[linked]
         leader[i] = min(modes, key=lambda j: np.linalg.norm(u[j]), default=i)
         leader[np.isin(leader, modes)] = leader[i]
-    return leader, part
+    return _chained(u, leader, evaluator), part
+
+
+def _chained(u, leader, evaluator):
+    """Join modes through their most alike members: those next to a point may by chance be of another mode."""
+    tried: Counter[tuple[int, int]] = Counter()
+    for i, j in _pairs(u):
+        pair = (min(leader[i], leader[j]), max(leader[i], leader[j]))
+        if leader[i] == leader[j] or tried[pair] == TRIES or tried.total() == MOST_TRIES:
+            continue
+        tried[pair] += 1
+        if _connected(u[i], u[j], evaluator):
+            first = min(pair, key=lambda k: np.linalg.norm(u[k]))
+            leader = np.where(np.isin(leader, pair), first, leader)
+    return leader
+
+
+def _pairs(u):
+    """Return all pairs of points, the most similar directions first."""
+    unit = u / np.maximum(np.linalg.norm(u, axis=1, keepdims=True), 1e-12)
+    one, other = np.triu_indices(len(u), 1)
+    order = np.argsort(-np.sum(unit[one] * unit[other], axis=1), kind="stable")
+    return np.stack([one, other], axis=1)[order]
 
 
 def _cosine(one, many):

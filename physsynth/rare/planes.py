@@ -14,6 +14,8 @@ from physsynth.rare.form import along_rays, corners, search
 ALIKE = 0.96
 FARTHER = 3.0
 MOST = 400
+# Discrete parameters above which they are pulled together.
+MANY = 20
 
 
 @dataclass(frozen=True)
@@ -90,14 +92,25 @@ def planes_at_corners(evaluator: Evaluator, failing: Float[np.ndarray, "n d"]) -
 
     Discrete parameters have no slopes: with them, planes through the points pulled to the boundary.
     """
-    if not evaluator.continuous.all() or not len(failing):
-        return planes_along_rays(evaluator, failing)
-    return _through(corners(evaluator, failing))
+    if not len(failing):
+        return Planes.none(evaluator.dimension)
+    if evaluator.continuous.all():
+        return _through(corners(evaluator, failing))
+    return _through(_relaxed(evaluator, along_rays(evaluator, failing)))
 
 
 def _relaxed(evaluator, u):
-    """Pull the standard normals of discrete parameters to their medians as far as failure lasts."""
-    return along_rays(evaluator, u, np.where(evaluator.continuous, u, 0.0))
+    """Pull the standard normals of continuous parameters, and then of each discrete one, towards zero.
+
+    Each as far as failure lasts, since what one discrete parameter needs says nothing of the others.
+    """
+    u = along_rays(evaluator, u, np.where(evaluator.continuous, 0.0, u))
+    discrete = np.flatnonzero(~evaluator.continuous)
+    if len(discrete) > MANY:
+        return along_rays(evaluator, u, np.where(evaluator.continuous, u, 0.0))
+    for axis in discrete:
+        u = along_rays(evaluator, u, np.where(np.arange(u.shape[1]) == axis, 0.0, u))
+    return u
 
 
 def _through(u):

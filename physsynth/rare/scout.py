@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from physsynth.rare.evaluator import GRADIENT_COST, Evaluator
-from physsynth.rare.hidden import with_hidden
+from physsynth.rare.hidden import with_far, with_hidden
 from physsynth.rare.images import with_images
 from physsynth.rare.planes import Planes, diverse, planes_from
 from physsynth.rare.subset import Subset
@@ -49,9 +49,9 @@ class Scouted:
 def scout(evaluator: Evaluator, rng: np.random.Generator, size: int) -> Scouted:
     """Find planes by gradients from many starts, and by a small subset run where these cannot be trusted."""
     d = evaluator.dimension
-    u, g = spread_out(evaluator, rng, size if d <= LOW_DIMENSION else size // 4)
     if d > LOW_DIMENSION and not evaluator.differentiable:
-        return explored(Scouted.nothing(d), evaluator, rng)
+        return _looked_far(explored(Scouted.nothing(d), evaluator, rng), evaluator, rng)
+    u, g = spread_out(evaluator, rng, size if d <= LOW_DIMENSION else size // 4)
     planes = _by_gradients(evaluator, rng, u, g)
     if d <= LOW_DIMENSION:
         planes = with_hidden(evaluator, planes, rng, u[g <= 0])
@@ -59,7 +59,14 @@ def scout(evaluator: Evaluator, rng: np.random.Generator, size: int) -> Scouted:
         return replace(Scouted.nothing(d), planes=planes)
     found = replace(Scouted.nothing(d), planes=planes)
     planes = _from_ordinary(with_images(evaluator, planes), evaluator, rng)
-    return explored(replace(found, planes=planes), evaluator, rng)
+    return _looked_far(explored(replace(found, planes=planes), evaluator, rng), evaluator, rng)
+
+
+def _looked_far(found, evaluator, rng):
+    """Add the planes of modes that neither slopes nor a subset run led to, in many dimensions."""
+    if not len(found.planes.bound):
+        return found
+    return replace(found, planes=with_far(evaluator, found.planes, rng, found.probability))
 
 
 def spread_out(evaluator: Evaluator, rng: np.random.Generator, n: int):

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import numpyro.distributions as dist
 import pytest
 from scipy import stats
 
@@ -52,6 +53,62 @@ def test_a_component_in_other_units_is_not_hidden():
         event = _estimate(lambda u: jnp.min(scale * (4.0 - u[:2])), 10, seed)
         # Were one of two equal modes missed, the probability would be half.
         assert event.probability == pytest.approx(exact, rel=0.25)
+
+
+@pytest.mark.parametrize("differentiable", [True, False])
+def test_nor_is_it_among_fifty_variables(differentiable):
+    exact = -np.expm1(2 * np.log1p(-stats.norm.sf(4.0)))
+    turned = jnp.asarray(np.linalg.qr(np.random.default_rng(1).standard_normal((50, 50)))[0][:2])
+    scale = jnp.array([1.0, 100.0])
+    event = _estimate(lambda u: jnp.min(scale * (4.0 - turned @ u)), 50, differentiable=differentiable)
+    # Were one of two equal modes missed, the probability would be half.
+    assert event.converged
+    assert event.probability == pytest.approx(exact, rel=4 * event.cov)
+    assert len(event.modes.share) == 2
+
+
+def test_rings_are_modes_as_a_whole():
+    radius = np.sqrt(stats.chi2.isf(-np.expm1(np.log1p(-1e-4) / 3), 2))
+    for seed in range(2):
+        event = _estimate(lambda u: radius**2 - jnp.max(u[:6:2] ** 2 + u[1:6:2] ** 2), 6, seed)
+        assert event.converged
+        assert event.probability == pytest.approx(1e-4, rel=4 * event.cov)
+        # A share of a third from an effective number of about 500 failing runs: 4 standard errors.
+        assert len(event.modes.share) == 3
+        np.testing.assert_allclose(event.modes.share, 1 / 3, atol=4 * np.sqrt(2 / 9 / 500))
+
+
+def _of(space, g, seed=0):
+    return ps.rare.estimate(g, ps.ParameterSpace(space), jax.random.key(seed))
+
+
+def test_two_rare_switches_that_fail_together_are_found_beside_a_smooth_mode():
+    space = {
+        "pump": ps.Parameter(dist.Bernoulli(2e-3)),
+        "valve": ps.Parameter(dist.Bernoulli(1e-3)),
+        "load": ps.Parameter(dist.Normal(0.0, 1.0)),
+    }
+
+    def g(p):
+        return jnp.where((p["pump"] == 1) & (p["valve"] == 1), -1.0, 4.6 - p["load"])
+
+    exact = 2e-6 + (1 - 2e-6) * stats.norm.sf(4.6)
+    for seed in range(3):
+        event = _of(space, g, seed)
+        assert event.converged
+        assert event.probability == pytest.approx(exact, rel=4 * event.cov)
+        assert len(event.modes.share) == 2
+
+
+def test_a_slope_that_leads_astray_does_not_hide_a_rare_switch():
+    space = {"switch": ps.Parameter(dist.Bernoulli(1e-4)), "load": ps.Parameter(dist.Normal(0.0, 1.0))}
+
+    def g(p):
+        return jnp.where(p["switch"] == 1, 1.0 - p["load"], 10.0 - jnp.abs(p["load"]))
+
+    event = _of(space, g)
+    assert event.converged
+    assert event.probability == pytest.approx(1e-4 * stats.norm.sf(1.0), rel=4 * event.cov)
 
 
 def test_corners_of_parallel_components_are_design_points():
