@@ -13,6 +13,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 from physsynth.core import Simulator
@@ -121,6 +122,7 @@ def experiment(
         If the columns do not fit the simulator.
     """
     output = _measured_output(sim, measurements, output)
+    _check_table(measurements, output, groups)
     units = {str(name): column.attrs.get("units", "1") for name, column in measurements.items()}
     labels, rows, mask = _grouped(measurements, groups)
     table = {
@@ -167,6 +169,36 @@ def _measured_output(sim, measurements, output) -> str:
             got=str(list(measurements)),
         )
     return found[0] if output is None else output
+
+
+def _check_table(measurements, output, groups):
+    """Refuse an empty table, and columns with a unit, measurements and groups with gaps."""
+    if not measurements.sizes.get("observation"):
+        raise DataError(
+            "no measurements",
+            key="measurements",
+            wanted="columns over observation, with at least one row",
+            got=str(dict(measurements.sizes)),
+        )
+    for name, column in measurements.items():
+        if "units" in column.attrs or name == output:
+            _check_finite(str(name), column)
+    if groups in measurements and pd.isnull(measurements[groups].values).any():
+        raise DataError("a measurement of no group", key=groups, wanted="a group in every row", got="a gap")
+
+
+def _check_finite(name, column):
+    if not _numeric(column):
+        raise DataError("a column that is no numbers", key=name, wanted="numbers", got=str(column.dtype))
+    bad = np.flatnonzero(~np.isfinite(column.values))
+    if bad.size:
+        raise DataError(
+            "a measurement is not a finite number",
+            key=f"{name}, row {bad[0] + 1}",
+            wanted="finite numbers",
+            got=str(column.values[bad[0]]),
+            advice="leave the row out",
+        )
 
 
 def _grouped(measurements, groups):

@@ -67,7 +67,17 @@ class NoUTurn:
             chain_method="vectorized",
             progress_bar=False,
         )
-        mcmc.run(key, *args, extra_fields=tuple(_STATS), **kwargs)
+        try:
+            mcmc.run(key, *args, extra_fields=tuple(_STATS), **kwargs)
+        except RuntimeError as reason:
+            if "initial parameters" not in str(reason):
+                raise
+            raise ParameterError(
+                "a posterior without a place to start from",
+                key="model",
+                wanted="a finite density at the prior medians",
+                got="none: the data may be impossible under the model, or not finite",
+            ) from reason
         stats = mcmc.get_extra_fields(group_by_chain=True)
         return mcmc.get_samples(group_by_chain=True), {_STATS[name]: value for name, value in stats.items()}
 
@@ -127,6 +137,8 @@ def fit(
         method = METHODS[method]
     sample_key, predict_key = jax.random.split(key)
     sites, stats = method(model, sample_key, draws, warmup, chains, args, kwargs)
+    if not sites:
+        raise ParameterError("nothing to sample", key="model", wanted="a site without data", got="none")
     groups = {"posterior": sites, "sample_stats": stats}
     groups |= _predictive(model, predict_key, sites, args, kwargs)
     return Calibration(_tree(groups, _observed(model, key, args, kwargs)))

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import numpyro.distributions as dist
 
 from physsynth.core import Simulator
-from physsynth.core.errors import unknown_name
+from physsynth.core.errors import ParameterError, unknown_name
 from physsynth.core.space import check_distribution
 from physsynth.core.units import convert, product_unit
 
@@ -31,6 +32,11 @@ class Population:
         Column of the measurements that the parameter is proportional to, for example body weight.
     unit : str, optional
         Unit of the median; the simulator's unit (divided by that of `per`) unless given.
+
+    Raises
+    ------
+    ParameterError
+        If a prior is no distribution of positive numbers.
     """
 
     median: dist.Distribution
@@ -39,8 +45,8 @@ class Population:
     unit: str | None = None
 
     def __post_init__(self):
-        check_distribution(self.median)
-        check_distribution(self.spread)
+        check_positive(self.median, "median")
+        check_positive(self.spread, "spread")
 
 
 @dataclass(frozen=True)
@@ -59,11 +65,46 @@ class Noise:
         Prior of b, without unit.
     simulator : float
         The simulator's own relative error e, known beforehand, as that of a network in a solver's place.
+
+    Raises
+    ------
+    ParameterError
+        If a prior is no distribution of positive numbers.
     """
 
     additive: dist.Distribution | None = None
     proportional: dist.Distribution | None = None
     simulator: float = 0.0
+
+    def __post_init__(self):
+        for name in ("additive", "proportional"):
+            if getattr(self, name) is not None:
+                check_positive(getattr(self, name), f"noise.{name}")
+
+
+def check_continuous(prior: dist.Distribution, key: str) -> None:
+    """Raise unless a prior is a distribution that chains can draw from by gradients."""
+    check_distribution(prior, key=key)
+    if prior.is_discrete:
+        raise ParameterError(
+            "a discrete prior",
+            key=key,
+            wanted="a continuous distribution: chains move along gradients",
+            got=type(prior).__name__,
+        )
+
+
+def check_positive(prior: dist.Distribution, key: str) -> None:
+    """Raise unless a prior is a continuous distribution of positive numbers."""
+    check_continuous(prior, key)
+    lowest = getattr(prior.support, "lower_bound", -np.inf)
+    if not np.all(np.asarray(lowest) >= 0.0):
+        raise ParameterError(
+            "a prior that allows negative values",
+            key=key,
+            wanted="a distribution of positive numbers, such as LogNormal or HalfNormal",
+            got=type(prior).__name__,
+        )
 
 
 def deviation(prediction: jax.Array, noise: Mapping[str, jax.Array]) -> jax.Array:
@@ -99,6 +140,8 @@ class Members:
         for name, prior in self.priors.items():
             if name not in self.sim.parameters:
                 raise unknown_name("parameter of " + self.sim.name, name, self.sim.parameters, key=name)
+            if not isinstance(prior, Population):
+                check_continuous(prior, name)
             per = prior.per if isinstance(prior, Population) else None
             if per is not None and per not in self.columns:
                 raise unknown_name("column", per, self.columns, key=f"{name}.per")

@@ -59,6 +59,13 @@ def test_checks_pass_and_say_what_to_do(posterior):
     assert all(check.advice for check in checks)
 
 
+def test_models_that_cannot_be_drawn_from():
+    with pytest.raises(ParameterError, match="nothing to sample"):
+        ps.calibrate.fit(lambda: None, jax.random.key(0))
+    with pytest.raises(ParameterError, match="place to start"):
+        ps.calibrate.fit(normal_mean, jax.random.key(0), jnp.array([jnp.nan]), draws=10, warmup=10, chains=1)
+
+
 def test_chains_in_two_modes_fail_the_checks():
     def two_modes():
         numpyro.sample(

@@ -158,11 +158,44 @@ def test_values_per_column(measurements):
         ({"conditions": {"doses": {"times": "0 h", "amounts": "time"}}}, UnitError, "wrong unit"),
         ({"conditions": {"doses": {"amounts": "dose"}}}, StudyError, "other parts"),
         ({"conditions": {"dosses": "dose"}}, UnknownNameError, 'did you mean "doses"'),
+        ({"priors": {**PRIORS, "volume": 30.0}}, ParameterError, "not a distribution"),
+        ({"priors": {**PRIORS, "volume": dist.Poisson(30.0)}}, ParameterError, "discrete"),
     ],
 )
 def test_refusals(measurements, changes, error, says):
     with pytest.raises(error, match=says):
         _model(measurements, **changes)
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "says"),
+    [
+        ("concentration", lambda y: np.where(np.arange(y.size) == 3, np.nan, y), "row 4"),
+        ("time", lambda t: np.where(np.arange(t.size) == 0, np.inf, t), "time, row 1"),
+        ("concentration", lambda y: y.astype(str), "no numbers"),
+        ("subject", lambda g: np.where(g == 1, np.nan, g), "no group"),
+    ],
+)
+def test_gaps_in_the_measurements(measurements, column, values, says):
+    spoiled = measurements.copy(deep=True)
+    spoiled[column] = ("observation", values(spoiled[column].values), spoiled[column].attrs)
+    with pytest.raises(DataError, match=says):
+        _model(spoiled)
+
+
+def test_an_empty_table(measurements):
+    with pytest.raises(DataError, match="no measurements"):
+        _model(measurements.isel(observation=slice(0)))
+
+
+def test_spreads_and_noises_are_positive():
+    for refused in (
+        lambda: Population(dist.Normal(0.0, 1.0), dist.HalfNormal(1.0)),
+        lambda: Population(dist.LogNormal(0.0, 1.0), dist.Normal(0.0, 1.0)),
+        lambda: Noise(additive=dist.Normal(0.0, 1.0)),
+    ):
+        with pytest.raises(ParameterError, match="negative"):
+            refused()
 
 
 def test_a_column_that_must_not_change_within_a_group(measurements):
