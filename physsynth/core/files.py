@@ -13,7 +13,7 @@ from pathlib import Path
 
 import xarray as xr
 
-from physsynth.core.errors import OutputError
+from physsynth.core.errors import DataError, OutputError
 
 
 def write_bytes(path: Path, data: bytes) -> Path:
@@ -70,11 +70,38 @@ def write(path: Path, data: xr.Dataset | xr.DataTree) -> Path:
 
 
 def read(path: Path) -> xr.Dataset:
-    """Read a dataset into memory."""
-    return xr.load_dataset(path, engine="h5netcdf")
+    """Read a dataset into memory.
+
+    Raises
+    ------
+    DataError
+        If the file is missing or is no HDF5.
+    """
+    with _reading(path):
+        return xr.load_dataset(path, engine="h5netcdf")
 
 
 def read_tree(path: Path) -> xr.DataTree:
-    """Read a tree of datasets into memory."""
-    with xr.open_datatree(path, engine="h5netcdf") as tree:
+    """Read a tree of datasets into memory.
+
+    Raises
+    ------
+    DataError
+        If the file is missing or is no HDF5.
+    """
+    with _reading(path), xr.open_datatree(path, engine="h5netcdf") as tree:
         return tree.load()
+
+
+@contextmanager
+def _reading(path: Path):
+    try:
+        yield
+    except OSError as reason:
+        missing = not Path(path).exists()
+        raise DataError(
+            "a file that cannot be read",
+            file=path,
+            wanted="HDF5 in netCDF-4 layout, as physsynth writes it",
+            got="no such file" if missing else str(reason).split("\n")[0],
+        ) from reason
