@@ -180,8 +180,8 @@ class Comparison(NamedTuple):
 
     Parameters
     ----------
-    failures : array
-        Real ones.
+    failures, simulated_failures : array
+        Of the pairs.
     bound, without : array
         Upper bounds with simulation and without.
     equivalents : array
@@ -194,6 +194,7 @@ class Comparison(NamedTuple):
     """
 
     failures: np.ndarray
+    simulated_failures: np.ndarray
     bound: np.ndarray
     without: np.ndarray
     equivalents: np.ndarray
@@ -206,12 +207,18 @@ class Comparison(NamedTuple):
         twins, given = pairs.simulated_failures, (pairs, simulated, confidence)
         return cls(
             failures=np.asarray(pairs.failures),
+            simulated_failures=np.asarray(twins),
             bound=np.asarray(borrowing.bound(*given)),
             without=upper(pairs.failures, pairs.trials, np.array([confidence]))[..., 0],
             equivalents=np.asarray(borrowing.equivalents(*given)),
             unrelated=_tail(pairs.both, twins, pairs.failures / pairs.trials),
             unlike=_tail(twins, twins + simulated.failures, pairs.trials / (pairs.trials + simulated.trials)),
         )
+
+    @property
+    def enough(self) -> np.ndarray:
+        """Tell where the pairs hold failures enough, real and simulated, to tell how the two go together."""
+        return np.asarray(np.minimum(self.failures, self.simulated_failures) >= LEAST_FAILURES)
 
     @property
     def related(self) -> np.ndarray:
@@ -231,7 +238,7 @@ class Comparison(NamedTuple):
     @property
     def given(self) -> np.ndarray:
         """Tell where credit is given."""
-        return np.asarray((self.failures >= LEAST_FAILURES) & self.related & self.alike & self.sharper)
+        return np.asarray(self.enough & self.related & self.alike & self.sharper)
 
 
 def _tail(count, trials, chance):

@@ -86,9 +86,10 @@ def demonstration(
     Requirement
         ``number`` is the further exposure; ``bound`` the present upper bound of the rate. MET if
         that bound does not exceed `rate`. With simulation, ``credit`` holds number and bound without it;
-        CREDIT_REFUSED below five real failures, where simulation tells nothing of the real outcome or
-        narrows nothing, where twins and simulated set are not drawn alike, or where the real tests refute
-        the claim whatever simulation says. Otherwise the bound with simulation stands, higher or lower.
+        CREDIT_REFUSED below five failures of either kind among the pairs, where simulation tells nothing of
+        the real outcome or narrows nothing, where twins and simulated set are not drawn alike, or where the
+        real tests refute the claim whatever simulation says. Otherwise the bound with simulation stands,
+        higher or lower.
 
     Raises
     ------
@@ -256,6 +257,13 @@ def _credit_checks(twins, rate, confidence, comparison, share):
             f">= {LEAST_FAILURES}",
             bool(pairs.failures >= LEAST_FAILURES),
             "what simulation misses shows only in real failures; test more, or do without credit",
+        ),
+        Check(
+            "simulated failures among the pairs",
+            float(comparison.simulated_failures),
+            f">= {LEAST_FAILURES}",
+            bool(comparison.simulated_failures >= LEAST_FAILURES),
+            "what simulation catches shows only in its failures; test more, or do without credit",
         ),
         Check(
             "probability of so many coincidences, or so few, by chance",
