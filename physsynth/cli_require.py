@@ -57,7 +57,7 @@ def demonstration(
     if outcomes is not None:
         table = _read(outcomes, column)
         _once("--outcomes", "--failures and --exposure", failures or exposure)
-        data, (failures, exposure) = _in_hand(table, outcomes), _counted(table[column].values)
+        data, (failures, exposure) = _in_hand(table, outcomes), _counted(column, table[column].values)
     if pairs is not None:
         table = _read(pairs, "real", "simulated")
         data = _in_hand(table, pairs)
@@ -99,7 +99,7 @@ def monitor(
     if outcomes is not None:
         table = _read(outcomes, column)
         _once("--outcomes", "--failures and --exposure", failures or exposure)
-        data, (failures, exposure) = _in_hand(table, outcomes), _counted(table[column].values)
+        data, (failures, exposure) = _in_hand(table, outcomes), _counted(column, table[column].values)
     need = watch(rate, confidence, failures=failures, exposure=exposure, model=model, unit=unit)
     _answer(need, data, output)
 
@@ -202,12 +202,12 @@ def _once(option: str, others: str, given: object) -> None:
         raise ParameterError("the same stated twice", key=option, wanted=f"either {option} or {others}")
 
 
-def _counted(values) -> tuple[int, int]:
+def _counted(column: str, values) -> tuple[int, int]:
     """Return failures and trials."""
-    from physsynth.require.pairs import Simulations
+    from physsynth.require.pairs import outcomes
 
-    failures, trials = Simulations.of(values)
-    return int(failures), int(trials)
+    failed = outcomes(column, values)
+    return int(failed.sum()), len(failed)
 
 
 def _answer(need: Requirement, data: dict[str, str], folder: Path | None) -> None:

@@ -91,6 +91,7 @@ def _check_digest(digest, sha256, path):
 
 
 def _table(content, path):
+    _check_commas(content, path)
     try:
         with warnings.catch_warnings(action="error", category=pd.errors.ParserWarning):
             table = pd.read_csv(
@@ -106,6 +107,21 @@ def _table(content, path):
     if table.empty:
         raise DataError("the measurements are empty", file=path, wanted="at least one row", got="no rows")
     return table
+
+
+def _check_commas(content, path):
+    """Check that columns are not separated by something else."""
+    lines = content.decode("utf-8-sig", errors="replace").splitlines()
+    header = next((line for line in lines if line.strip() and not line.startswith("#")), "")
+    for mark, name in ((";", "semicolons"), ("\t", "tabs")):
+        if mark in header and "," not in header:
+            raise DataError(
+                "the measurements are no table",
+                file=path,
+                wanted="comma-separated values with a header line",
+                got=f"{name} in the header line",
+                advice="write commas between columns, and points in decimal numbers",
+            )
 
 
 def _check_column(table, column, path):
@@ -127,8 +143,14 @@ def _check_column(table, column, path):
             key=f"{column}, row {bad[0] + 1}",
             wanted="finite numbers",
             got=str(table[column].iloc[bad[0]]),
-            advice="correct the row, or leave it out and say so in the file's notes",
+            advice=_advice(str(table[column].iloc[bad[0]])),
         )
+
+
+def _advice(value):
+    if value.rstrip().endswith("%"):
+        return "write a fraction, 0.05 for 5 %"
+    return "correct the row, or leave it out and say so in the file's notes"
 
 
 def _notes(content):

@@ -33,7 +33,14 @@ def fraction(name: str, value: float) -> float:
         Otherwise.
     """
     if not _number(value) or not 0 < value < 1:
-        raise ParameterError("not a fraction", key=name, wanted="a number between 0 and 1", got=repr(value))
+        percent = _number(value) and 1 < value < 100
+        raise ParameterError(
+            "not a fraction",
+            key=name,
+            wanted="a number between 0 and 1",
+            got=repr(value),
+            advice=f"for {value:g} % write {value / 100:g}" if percent else None,
+        )
     return float(value)
 
 

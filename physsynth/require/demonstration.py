@@ -110,13 +110,13 @@ def demonstration(
     Source: Clopper and Pearson (1934), Biometrika 26, 404; Garwood (1936), Biometrika 28; Kalra and
     Paddock (2016), Driving to Safety, RAND RR-1478, table 1.
     """
-    kind, held = exposure_kind(model, unit), _belief(belief)
+    kind, held, borrowing = exposure_kind(model, unit), _belief(belief), method(credit)
     if paired is None and simulated is None:
         return _real(kind, held, rate, confidence, failures, exposure)
     twins = _borrowed(kind, held, failures, exposure, paired, simulated)
     tested = float(twins.pairs.trials / twins.windows)
     without = _real(kind, held, rate, confidence, int(twins.pairs.failures), tested)
-    return _with_simulation(kind, without, rate, confidence, twins, method(credit))
+    return _with_simulation(kind, without, rate, confidence, twins, borrowing)
 
 
 def _real(kind, held, rate, confidence, failures, exposure) -> Requirement:

@@ -134,11 +134,12 @@ def by_replicate(
     seen = np.zeros((len(rows), len(sizes)), int)
     np.add.at(seen, (places, columns), 1)
     if not np.all(seen == 1):
+        row, column = np.argwhere(seen != 1)[0]
         raise ParameterError(
             "a table of scores with holes or repeats",
             key="replicate",
             wanted=f"one score of each replicate at each of the {len(sizes)} sizes",
-            got=f"{seen.min()} to {seen.max()} of them",
+            got=f"{seen[row, column]} of replicate {rows[row]} at size {sizes[column]:g}",
         )
     scores = np.empty(seen.shape)
     scores[places, columns] = np.asarray(score, float)

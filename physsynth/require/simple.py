@@ -21,6 +21,7 @@ from scipy import special
 
 from physsynth.core.checks import Check
 from physsynth.core.errors import ParameterError
+from physsynth.require import arguments
 from physsynth.require.noise import Bernoulli, FunctionOfCondition, Noise
 from physsynth.require.outcome import needs_pilot
 from physsynth.require.pilots import least_check, varies_check
@@ -132,9 +133,10 @@ def line(
 
 
 def _numbers(name, values):
-    numbers = np.asarray(values, float)
-    if numbers.ndim != 1 or not numbers.size or not np.isfinite(numbers).all():
-        raise ParameterError("not numbers", key=name, wanted="a list of finite numbers", got=repr(values))
+    wanted = "a list of finite numbers"
+    numbers = arguments.numbers(name, values, wanted)
+    if numbers.ndim != 1 or not numbers.size:
+        raise ParameterError("not numbers", key=name, wanted=wanted, got=repr(values))
     return numbers
 
 

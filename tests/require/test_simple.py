@@ -47,7 +47,7 @@ def test_small_or_constant_pilots(values):
 
 
 def test_bad_input_is_named():
-    with pytest.raises(ParameterError, match="not numbers"):
+    with pytest.raises(ParameterError, match="finite numbers"):
         simple.repeated([1.0, np.nan], KEY)
     with pytest.raises(ParameterError, match="differ in number"):
         simple.line([1.0, 2.0], [1.0], KEY)

@@ -148,11 +148,30 @@ def test_learning_curve_of_a_published_law(statement, tmp_path):
         (["precision", "{table}", "--column", "difference", "--target", "-1"], ["target", "-1"]),
         (["worth", "{table}", "{table}", "--column", "difference", "--statistic", "men"], ['"mean"']),
         (["learning-curve", "{table}", "--target", "3"], ["replicate", "missing"]),
+        (
+            ["demonstration", "--rate", "0.1", "--confidence", "95"],
+            ["confidence", "for 95 % write 0.95"],
+        ),
+        (
+            ["monitor", "--rate", "0.1", "--confidence", "0.9", "--outcomes", "{two}"],
+            ["failed", "0 (passed) and 1 (failed)"],
+        ),
+        (["precision", "{semicolons}", "--column", "a", "--target", "1"], ["semicolons", "write commas"]),
+        (["precision", "{percent}", "--column", "a", "--target", "1"], ["0.05 for 5 %"]),
+        (["learning-curve", "{hole}", "--target", "1"], ["0 of replicate 2 at size 20"]),
     ],
 )
 def test_bad_input_is_one_block(command, tmp_path, arguments, says):
-    table = write(tmp_path / "sleep.csv", difference=SLEEP)
-    code, _, err = command("require", *(part.format(table=table) for part in arguments))
+    files = {"table": write(tmp_path / "sleep.csv", difference=SLEEP)}
+    for name, text in {
+        "two": "failed\n0\n2\n",
+        "semicolons": "# by hand\na;b\n1,5;2\n",
+        "percent": "a\n3%\n4%\n",
+        "hole": "replicate,size,score\n1,10,0.5\n1,20,0.4\n2,10,0.5\n",
+    }.items():
+        (tmp_path / f"{name}.csv").write_text(text)
+        files[name] = str(tmp_path / f"{name}.csv")
+    code, _, err = command("require", *(part.format(**files) for part in arguments))
     assert code == 2
     assert err.startswith("error: ")
     for words in says:
