@@ -3,7 +3,8 @@
     x = F^-1(Phi(u)),      u = Phi^-1(F(x))
 
 Written so that both tails keep their precision where a closed form allows it: 1 - Phi(6) must not
-be rounded away in a library about rare events.
+be rounded away in a library about rare events. Categories whose probabilities do not rise and then fall
+are laid out by their probability, the rarest lowest.
 
 Source: Rosenblatt (1952); Lebrun and Dutfoy (2009), Probabilistic Engineering Mechanics 24.
 """
@@ -223,7 +224,20 @@ def _atoms(distribution):
             ) from reason
         values = _counts(distribution)
     mass = jnp.exp(distribution.log_prob(values))
+    if isinstance(_innermost(distribution), dist.CategoricalProbs | dist.CategoricalLogits):
+        order = _rare_outside(mass)
+        values, mass = values[order], mass[order]
     return values, jnp.cumsum(mass), mass
+
+
+def _rare_outside(mass):
+    """Return an order of categories in which the rare ones lie in the tails: as they are, else by mass.
+
+    Between common ones a rare category would be a thin slice of u, which no search for failures meets.
+    """
+    rises = jnp.diff(mass) > 0.0
+    single_peak = ~jnp.any(~rises[:-1] & rises[1:])
+    return jnp.where(single_peak, jnp.arange(mass.size), jnp.argsort(mass))
 
 
 def _counts(distribution):

@@ -80,6 +80,12 @@ def estimate(
     UnknownNameError
         If the method is unknown.
 
+    Notes
+    -----
+    The search follows g. A mode that g does not foretell, behind a jump of g or a rare value of a discrete
+    input, and beside another towards which g falls smoothly, may be missed without a warning: the more so the
+    more dimensions there are. Where such a mode is possible, give `runs` that fail in it.
+
     Examples
     --------
     >>> from physsynth.core.space import ParameterSpace

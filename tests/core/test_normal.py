@@ -82,3 +82,14 @@ def test_discrete_values_have_their_probabilities():
     share = np.bincount(np.asarray(draws).ravel(), minlength=3) / (3 * n)
     # five standard errors of a share of 0.05 among 120,000
     np.testing.assert_allclose(share, [0.05, 0.93, 0.02], atol=5 * np.sqrt(0.05 * 0.95 / (3 * n)))
+
+
+def test_rare_categories_lie_in_the_tails():
+    law = dist.Categorical(probs=jnp.array([0.5, 0.2998, 0.0002, 0.2]))
+    rarest = stats.norm.ppf(0.0002)
+    np.testing.assert_array_equal(from_normal(law, jnp.array([rarest - 1e-6, rarest + 1e-6, 6.0])), [2, 3, 0])
+    every = jnp.arange(4)
+    np.testing.assert_array_equal(from_normal(law, to_normal(law, every)), every)
+    # One peak: as they are.
+    ordered = dist.Categorical(probs=jnp.array([0.05, 0.93, 0.02]))
+    np.testing.assert_array_equal(from_normal(ordered, jnp.array([-6.0, 0.0, 6.0])), [0, 1, 2])

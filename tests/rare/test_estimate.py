@@ -215,6 +215,18 @@ def test_what_is_no_space_or_key_is_said_at_the_door(space, key, says):
         ps.rare.estimate(lambda p: 3.0 - p["u"][0], space, key)
 
 
+def test_a_rare_category_between_common_ones_is_not_lost_beside_a_smooth_mode():
+    # Equal halves: the third category, with y > 1, and x > 4.
+    chances = jnp.array([0.5, 0.2998, 0.0002, 0.2])
+    normal = ps.Parameter(dist.Normal(0.0, 1.0))
+    space = ps.ParameterSpace({"kind": ps.Parameter(dist.Categorical(chances)), "x": normal, "y": normal})
+    event = ps.rare.estimate(
+        lambda p: jnp.where((p["kind"] == 2) & (p["y"] > 1.0), -1.0, 4.0 - p["x"]), space, jax.random.key(0)
+    )
+    truth = 1.0 - (1.0 - 2e-4 * stats.norm.sf(1.0)) * stats.norm.cdf(4.0)
+    assert event.converged and within(event, truth)
+
+
 def test_nothing_but_failed_runs_is_said_so():
     event = ps.rare.estimate(lambda p: jnp.nan * p["u"][0], PLANE_2, jax.random.key(0), max_calls=300)
     assert event.bounds == (0.0, 1.0)
