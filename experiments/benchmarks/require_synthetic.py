@@ -14,8 +14,9 @@ confidence of 0.8 to 0.99. Beside the bound where credit is given, the one that 
 per_mile: the same for failures that come at a rate, 50, 10 and 2 expected in the real exposure, of which
 simulation reproduces four in five where it fails as often; 50 times that exposure is simulated besides.
 
-worth: how often the 90 % interval of the real-equivalents covers s^2 / (b^2 + s_z^2 / m). trained: the same
-for least squares trained on a synthetic set, at four true worths.
+worth: how often the 90 % interval of the real-equivalents covers s^2 / (b^2 + s_z^2 / m). statistics: the same
+for a median, a 90 % quantile, a slope, one whose noise grows, a share and a standard deviation. trained: the
+same for least squares trained on a synthetic set, at four true worths.
 
 curve: mean distance to the nearest of n points on the unit torus, 1 / (2 sqrt(n)), scored at 15, 30, 60 and
 120 points of one pilot of 120; how often the 90 % interval of the size covers 345, and how often that of a
@@ -185,6 +186,81 @@ def of_worth() -> Iterator[dict]:
         yield {"bias": bias, "sd": sd, "real": n, "synthetic": m, "worth": truth, "coverage": np.mean(inside)}
 
 
+def _line(rng, n, slope):
+    x = rng.normal(size=n)
+    return np.column_stack([x, slope * x + rng.normal(size=n)])
+
+
+def _fan(rng, n, slope):
+    x = rng.exponential(size=n)
+    return np.column_stack([x, slope * x + x * rng.normal(size=n)])
+
+
+def _slope(sample):
+    x, y = (sample - sample.mean(0)).T
+    return float(x @ y / (x @ x))
+
+
+def _through_origin(sample):
+    x, y = sample.T
+    return float(x @ y / (x @ x))
+
+
+def _shifted(rng, n, bias):
+    return rng.normal(bias, 1.0, n)
+
+
+def _failed(rng, n, bias):
+    return (rng.random(n) < 0.1 + bias).astype(float)
+
+
+def _scaled(rng, n, bias):
+    return (2 + bias) / 2 * rng.gamma(4.0, size=n)
+
+
+class Kind(NamedTuple):
+    """A statistic, what draws (generator, number, bias) to take it of, its s^2, and s_z^2 from the bias."""
+
+    name: str
+    function: Callable[[np.ndarray], float]
+    draw: Callable[[np.random.Generator, int, float], np.ndarray]
+    spread: float
+    scatter: Callable[[float], float]
+
+
+NORMAL_90 = 0.09 / float(stats.norm.pdf(stats.norm.ppf(0.9))) ** 2
+# The sd of a gamma of shape 4, whose kurtosis is 4.5: s^2 = (4.5 - 1) 4 / 4.
+KINDS = (
+    Kind("median", lambda x: float(np.median(x)), _shifted, math.pi / 2, lambda b: math.pi / 2),
+    Kind("90 % quantile", lambda x: float(np.quantile(x, 0.9)), _shifted, NORMAL_90, lambda b: NORMAL_90),
+    Kind("slope", _slope, lambda rng, n, b: _line(rng, n, 1 + b), 1.0, lambda b: 1.0),
+    Kind("slope, growing noise", _through_origin, lambda rng, n, b: _fan(rng, n, 1 + b), 6.0, lambda b: 6.0),
+    Kind("share", lambda x: float(np.mean(x)), _failed, 0.09, lambda b: (0.1 + b) * (0.9 - b)),
+    Kind("sd of a gamma", lambda x: float(np.std(x)), _scaled, 3.5, lambda b: 3.5 * (1 + b / 2) ** 2),
+)
+
+
+def statistics() -> Iterator[dict]:
+    """Coverage of the real-equivalents for statistics other than the mean; the bias is two standard errors."""
+    for place, kind in enumerate(KINDS):
+        for real, synthetic in ((60, 1000), (300, 3000)):
+            rng, bias = np.random.default_rng([32, place, real]), 2 * math.sqrt(kind.spread / real)
+            truth = kind.spread / (bias**2 + kind.scatter(bias) / synthetic)
+            samples = ((kind.draw(rng, real, 0.0), kind.draw(rng, synthetic, bias)) for _ in range(200))
+            found = [worth(*pair, kind.function).quantiles for pair in samples]
+            low, middle, high = (np.array([q[level] for q in found]) for level in (0.05, 0.5, 0.95))
+            yield {
+                "statistic": kind.name,
+                "real": real,
+                "synthetic": synthetic,
+                "worth": truth,
+                "coverage": float(np.mean((low <= truth) & (high >= truth))),
+                "missed below": float(np.mean(high < truth)),
+                "missed above": float(np.mean(low > truth)),
+                "median of the medians over the truth": float(np.median(middle) / truth),
+            }
+
+
 PREDICTORS, REAL, FITTED = 5, 200, 4000
 YARDSTICK = Trained(
     lambda sample: np.linalg.lstsq(sample[:, :PREDICTORS], sample[:, PREDICTORS], rcond=None)[0],
@@ -319,6 +395,7 @@ TABLES: dict[str, Callable[[], Iterator[dict]]] = {
     "elsewhere": elsewhere,
     "per_mile": per_mile,
     "worth": of_worth,
+    "statistics": statistics,
     "trained": trained,
     "curve": curve,
     "laws": laws,

@@ -5,8 +5,7 @@ b^2 + s_z^2 / m, with b the bias of whatever made them. The two are equal at
 
     n_eq = s^2 / (b^2 + s_z^2 / m)  ->  s^2 / b^2  as m grows.
 
-Source: Efron and Tibshirani (1993), An Introduction to the Bootstrap (s^2 by the jackknife); Hannig (2009),
-Stat. Sinica 19, 491 (generalised fiducial intervals).
+Source: Hannig (2009), Stat. Sinica 19, 491 (generalised fiducial intervals); `spread` for s^2.
 """
 
 from __future__ import annotations
@@ -18,7 +17,6 @@ from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import xarray as xr
-from jaxtyping import Float
 from numpy.typing import ArrayLike
 from scipy import special
 from scipy.stats import qmc
@@ -29,10 +27,9 @@ from physsynth.require.credit import Credit
 from physsynth.require.outcome import needs_pilot
 from physsynth.require.pilots import least_check, varies_check
 from physsynth.require.requirement import LEVELS, Question, Requirement
+from physsynth.require.spread import Sample, Spread
 
-Sample = Float[np.ndarray, "n ..."]
 LEAST_REAL = LEAST_SYNTHETIC = 10
-GROUPS = 200
 _LOG_POINTS = 9
 # The squared distance, in standard errors, beyond which a normal is cut off by nothing.
 _FAR = 100.0
@@ -65,7 +62,7 @@ class Yardstick(Protocol):
 
 @dataclass(frozen=True)
 class Estimate:
-    """A smooth statistic of a sample: a mean, a variance, a regression coefficient.
+    """A statistic of a sample: a mean, a variance, a quantile, a regression coefficient.
 
     Parameters
     ----------
@@ -84,7 +81,7 @@ class Estimate:
         |b| has the confidence distribution of the root of a noncentral chi-square's noncentrality:
         with v = s^2 / n + s_z^2 / m, (T_syn - T_real)^2 / v is chi-square(1, b^2 / v).
         """
-        at_real, at_synthetic = _jackknife(self.function, real), _jackknife(self.function, synthetic)
+        at_real, at_synthetic = (Spread.of(self.function, sample) for sample in (real, synthetic))
         u = qmc.Sobol(3, scramble=False).random_base2(_LOG_POINTS) + 2.0 ** -(_LOG_POINTS + 1)
         spread = at_real.variances(u[:, 0])
         scatter = at_synthetic.variances(u[:, 1]) / len(synthetic)
@@ -98,50 +95,8 @@ class Estimate:
             bias=found,
             tipping=_tipping(at_real.variance / len(real), at_synthetic.variance / len(synthetic)),
             curve=_curve(found, at_real.variance, at_synthetic.variance / len(synthetic)),
-            assumptions=("the statistic is smooth: its jackknife variance is consistent",),
+            assumptions=("the statistic is about normal, as means, coefficients and quantiles of many are",),
         )
-
-
-class _Jackknife(NamedTuple):
-    """A statistic, its variance per measurement, and the variance of the log of that variance."""
-
-    value: float
-    variance: float
-    log_variance: float
-
-    def variances(self, u):
-        """Return quantiles of the variance's confidence distribution, log-normal about its estimate."""
-        return self.variance * np.exp(math.sqrt(self.log_variance) * special.ndtri(u))
-
-
-def _jackknife(function, sample):
-    """Delete one group of measurements at a time; at most `GROUPS` groups of one size."""
-    groups = min(len(sample), GROUPS)
-    size = len(sample) // groups
-    whole = _value(function, sample)
-    rest = [np.delete(sample, slice(g * size, (g + 1) * size), axis=0) for g in range(groups)]
-    without = np.array([_value(function, part) for part in rest])
-    weight = len(sample) / size
-    pseudo = weight * whole - (weight - 1) * without
-    variance = float(np.var(pseudo, ddof=1)) * size
-    if variance <= (1e-12 * max(abs(whole), np.finfo(float).tiny)) ** 2:
-        raise ParameterError(
-            "a statistic that stays the same whatever is left out of its sample",
-            key="statistic",
-            wanted="a smooth statistic of a sample that varies",
-            got=whole,
-        )
-    standard = (pseudo - pseudo.mean()) / max(float(np.std(pseudo)), np.finfo(float).tiny)
-    return _Jackknife(whole, variance, max(float(np.mean(standard**4)) - 1, 0.5) / groups)
-
-
-def _value(function, sample):
-    value = arguments.numbers("statistic", function(sample), "one finite number a sample")
-    if value.shape != ():
-        raise ParameterError(
-            "a statistic that is no number", key="statistic", wanted="one finite number a sample", got=value
-        )
-    return float(value)
 
 
 def _squared_bias(found, variance, u):
@@ -196,7 +151,7 @@ def worth(
     synthetic : array (m, ...)
         Synthetic ones, all from one generator.
     statistic : "mean", "variance", "standard_deviation", callable or Yardstick
-        ``statistic(sample)`` -> float, a smooth one; or `Trained` for a model that is trained.
+        ``statistic(sample)`` -> float; or `Trained` for a model that is trained.
 
     Returns
     -------

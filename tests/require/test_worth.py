@@ -7,6 +7,7 @@ import pytest
 
 from physsynth.core.errors import ParameterError, UnknownNameError
 from physsynth.require import Trained, worth
+from physsynth.require.spread import Spread
 
 REPLICATIONS = 100
 # Three binomial standard errors of a nominal 0.90 over 100 replications.
@@ -65,6 +66,26 @@ def test_any_smooth_statistic():
         q = worth(rng.normal(size=1000), synthetic, np.var).quantiles
         inside += q[0.05] <= 2 / (0.04 + 2 * 1.44 / 10_000) <= q[0.95]
     assert inside / 20 >= 0.9 - 3 * math.sqrt(0.09 / 20)
+
+
+@pytest.mark.parametrize(
+    ("statistic", "limit"),
+    [(np.mean, 1.0), (np.median, math.pi / 2), (np.var, 2.0), (lambda x: np.quantile(x, 0.9), 2.92)],
+)
+def test_variances_of_statistics_smooth_or_not(statistic, limit):
+    """Per measurement p (1 - p) / density^2 for a quantile; log variances are known to one in ten or so."""
+    rng = np.random.default_rng(3)
+    spreads = [Spread.of(statistic, rng.normal(size=1000)) for _ in range(4)]
+    assert np.mean([np.log(spread.variance) for spread in spreads]) == pytest.approx(math.log(limit), abs=0.3)
+
+
+def test_worth_for_a_median():
+    """A bias of 0.2 and s^2 = pi / 2: a jackknife's interval covers in half of the cases."""
+    rng, truth, inside = np.random.default_rng(4), (math.pi / 2) / (0.04 + math.pi / 2 / 2000), 0
+    for _ in range(15):
+        q = worth(rng.normal(size=200), rng.normal(0.2, 1.0, 2000), np.median).quantiles
+        inside += q[0.05] <= truth <= q[0.95]
+    assert inside / 15 >= 0.9 - 3 * math.sqrt(0.09 / 15)
 
 
 PREDICTORS = 5
