@@ -14,9 +14,9 @@ confidence of 0.8 to 0.99. Beside the bound where credit is given, the one that 
 per_mile: the same for failures that come at a rate, 50, 10 and 2 expected in the real exposure, of which
 simulation reproduces four in five where it fails as often; 50 times that exposure is simulated besides.
 
-worth: how often the 90 % interval of the real-equivalents covers s^2 / (b^2 + s_z^2 / m). statistics: the same
-for a median, a 90 % quantile, a slope, one whose noise grows, a share and a standard deviation. trained: the
-same for least squares trained on a synthetic set, at four true worths.
+worth: how often the 90 % interval of the real-equivalents covers s^2 / (b^2 + s_z^2 / m). statistics: the
+same for a median, a 90 % quantile, a slope, one whose noise grows, a share and a standard deviation. trained:
+the same for least squares trained on a synthetic set, at four true worths.
 
 curve: mean distance to the nearest of n points on the unit torus, 1 / (2 sqrt(n)), scored at 15, 30, 60 and
 120 points of one pilot of 120; how often the 90 % interval of the size covers 345, and how often that of a
@@ -241,7 +241,7 @@ KINDS = (
 
 
 def statistics() -> Iterator[dict]:
-    """Coverage of the real-equivalents for statistics other than the mean; the bias is two standard errors."""
+    """Coverage of the real-equivalents for other statistics than the mean, biased by two standard errors."""
     for place, kind in enumerate(KINDS):
         for real, synthetic in ((60, 1000), (300, 3000)):
             rng, bias = np.random.default_rng([32, place, real]), 2 * math.sqrt(kind.spread / real)
