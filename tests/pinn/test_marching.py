@@ -69,6 +69,13 @@ def test_a_spring_is_followed_through_its_windows(marched):
     assert marched.converged
 
 
+def test_windows_end_once_the_error_is_small_enough(key):
+    found = pinn.solve(SPRING, key, pinn.Budget(2000, error=1e-2), march=MARCH, **SMALL)
+    t = np.linspace(0.0, 4.0, 201)
+    assert found.history["iterations"][-1] < 2000
+    assert np.linalg.norm(found(t=t) - np.cos(3.0 * t)) <= 3e-2 * np.linalg.norm(np.cos(3.0 * t))
+
+
 def test_value_and_rate_are_handed_over_exactly(marched):
     for before, after in zip(marched.windows, marched.windows[1:], strict=False):
         end = {"t": jnp.array([before.end])}
