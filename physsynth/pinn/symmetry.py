@@ -42,7 +42,7 @@ from physsynth.pinn.once import once
 from physsynth.pinn.problem import Problem, Values
 from physsynth.pinn.terms import sample
 
-_SAMPLE = 64
+_SAMPLE = 16384
 _AMPLITUDES = (1e-2, 1.0, 1e2)
 _TOLERANCE = 1e-11
 
