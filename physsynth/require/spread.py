@@ -33,11 +33,16 @@ _FARTHEST = math.log(100.0)
 
 
 class Spread(NamedTuple):
-    """A statistic, its variance per measurement, and draws of the log of true over estimated variance."""
+    """A statistic, its variance per measurement, and draws of the log of true over estimated variance.
+
+    `correlation` is that of the errors of the statistic and of the log of its variance: a share that comes
+    out too low makes its variance so, too.
+    """
 
     value: float
     variance: float
     log_ratios: Float[np.ndarray, " draw"]
+    correlation: float
 
     @classmethod
     def of(cls, function: Statistic, sample: Sample) -> Spread:
@@ -71,7 +76,7 @@ class Spread(NamedTuple):
 
 
 def _pseudo_values(whole, without, groups):
-    """Return the jackknife's variance, and draws of the log of how far it may be off."""
+    """Return the jackknife's variance, draws of the log of how far it may be off, and the correlation."""
     n, size = sum(map(len, groups)), np.array([len(group) for group in groups])
     pseudo = (n * whole - (n - size) * without) / size
     weight = np.sqrt(size / size.mean())
@@ -79,8 +84,9 @@ def _pseudo_values(whole, without, groups):
     picks = np.random.default_rng(1).integers(len(centred), size=(_RESAMPLES, len(centred)))
     logs, error = _log_variance(centred[None])
     drawn, errors = _log_variance(centred[picks])
+    correlation = _correlation(centred, centred**2)
     ratios = (logs - drawn) * error / errors
-    return float(np.exp(logs[0]) * size.mean()), np.clip(ratios, -_FARTHEST, _FARTHEST)
+    return float(np.exp(logs[0]) * size.mean()), np.clip(ratios, -_FARTHEST, _FARTHEST), correlation
 
 
 def _log_variance(values):
@@ -105,16 +111,22 @@ def _rough(function, sample, groups, changes):
 
 
 def _bootstrapped(function, sample, rng):
-    """Return the bootstrap's variance, and draws of the log of how far it may be off."""
+    """Return the bootstrap's variance, draws of the log of how far it may be off, and the correlation."""
     log_variance = _bootstrap(function, sample, _RESAMPLES, rng)
-    drawn = [
-        _bootstrap(function, sample[rng.integers(len(sample), size=len(sample))], _INNER, rng)
-        for _ in range(_OUTER)
-    ]
+    resamples = [sample[rng.integers(len(sample), size=len(sample))] for _ in range(_OUTER)]
+    drawn = [_bootstrap(function, resample, _INNER, rng) for resample in resamples]
+    correlation = _correlation([_value(function, resample) for resample in resamples], drawn)
     # The noise of so few inner resamples is taken out.
     scatter = max(float(np.var(drawn, ddof=1)) - 2 / (_INNER - 1), 2 / (_RESAMPLES - 1))
     normal = rng.standard_normal(_RESAMPLES)
-    return len(sample) * math.exp(log_variance), math.sqrt(scatter) * (normal - normal.mean())
+    ratios = math.sqrt(scatter) * (normal - normal.mean())
+    return len(sample) * math.exp(log_variance), ratios, correlation
+
+
+def _correlation(values, others):
+    """Return a correlation, 0 where one of the two does not vary."""
+    varies = np.ptp(values) > 0 and np.ptp(others) > 0
+    return float(np.corrcoef(values, others)[0, 1]) if varies else 0.0
 
 
 def _bootstrap(function, sample, resamples, rng):

@@ -78,6 +78,7 @@ class Estimate:
     def compare(self, real: Sample, synthetic: Sample, levels: tuple[float, ...]) -> Finding:
         """Draw (s^2, s_z^2, b) from their confidence distributions, and n_eq with them.
 
+        The errors of T and of its variance are correlated as the sample shows.
         |b| has the confidence distribution of the root of a noncentral chi-square's noncentrality:
         with v = s^2 / n + s_z^2 / m, (T_syn - T_real)^2 / v is chi-square(1, b^2 / v).
         """
@@ -86,17 +87,26 @@ class Estimate:
         spread = at_real.variances(u[:, 0])
         scatter = at_synthetic.variances(u[:, 1]) / len(synthetic)
         found = at_synthetic.value - at_real.value
-        squared_bias = _squared_bias(found, spread / len(real) + scatter, u[:, 2])
+        variances = np.array([at_real.variance / len(real), at_synthetic.variance / len(synthetic)])
+        errors = np.array([-at_real.correlation, at_synthetic.correlation]) * np.sqrt(variances)
+        shared = np.sign(found) * errors / math.sqrt(variances.sum())
+        squared_bias = _squared_bias(found, spread / len(real) + scatter, _correlated(u, shared))
         worth, unbiased = spread / (squared_bias + scatter), squared_bias == 0
-        excess = found**2 - at_real.variance / len(real) - at_synthetic.variance / len(synthetic)
+        excess = found**2 - variances.sum()
         return Finding(
             quantiles={level: _quantile(worth, spread / scatter, unbiased, level) for level in levels},
             ceiling=at_real.variance / excess if excess > 0 else math.inf,
             bias=found,
-            tipping=_tipping(at_real.variance / len(real), at_synthetic.variance / len(synthetic)),
-            curve=_curve(found, at_real.variance, at_synthetic.variance / len(synthetic)),
+            tipping=_tipping(*variances),
+            curve=_curve(found, at_real.variance, variances[1]),
             assumptions=("the statistic is about normal, as means, coefficients and quantiles of many are",),
         )
+
+
+def _correlated(u, shared):
+    """Return the last of three even uniforms, correlated with the others as told."""
+    own = math.sqrt(max(1 - float(shared @ shared), 0.0))
+    return special.ndtr(special.ndtri(u[:, :2]) @ shared + own * special.ndtri(u[:, 2]))
 
 
 def _squared_bias(found, variance, u):

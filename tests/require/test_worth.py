@@ -79,6 +79,15 @@ def test_variances_of_statistics_smooth_or_not(statistic, limit):
     assert np.mean([np.log(spread.variance) for spread in spreads]) == pytest.approx(math.log(limit), abs=0.3)
 
 
+def test_the_variance_of_a_share_errs_with_it():
+    """Of outcomes 0 and 1 the squared deviation is linear in the outcome; of a normal it is uncorrelated."""
+    rng = np.random.default_rng(6)
+    few, many = (rng.random(1000) < chance for chance in (0.1, 0.9))
+    correlations = [Spread.of(np.mean, x.astype(float)).correlation for x in (few, many)]
+    assert correlations == pytest.approx([1.0, -1.0], abs=0.15)
+    assert abs(Spread.of(np.mean, rng.normal(size=1000)).correlation) < 3 / math.sqrt(200)
+
+
 def test_worth_for_a_median():
     """A bias of 0.2 and s^2 = pi / 2: a jackknife's interval covers in half of the cases."""
     rng, truth, inside = np.random.default_rng(4), (math.pi / 2) / (0.04 + math.pi / 2 / 2000), 0
