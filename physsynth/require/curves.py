@@ -25,8 +25,10 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 from jaxtyping import Float
-from scipy import special
+from scipy import special, stats
 
+# Below this a law is refuted.
+UNLIKELY = 0.01
 _NODES = {1: 61, 2: 21, 3: 11, 4: 7}
 _ROUNDS, _SETTLED = 7, 0.2
 _BISECTIONS = 50
@@ -233,6 +235,18 @@ class Family(NamedTuple):
     misfit: float
     spare: int
 
+    def likely(self, seen: Seen) -> float:
+        """Return how likely a misfit as large is if the family is right; 1 where there is none to see."""
+        if not self.spare:
+            return 1.0
+        return float(stats.f.sf(self.misfit / self.spare, self.spare, seen.freedom))
+
+
+def bends(families: Sequence[Family], seen: Seen) -> bool:
+    """Tell whether the scores refute a straight line on logarithmic axes."""
+    straight = next(one for one in families if isinstance(one.law, PowerLaw) and not one.floored)
+    return straight.likely(seen) < UNLIKELY
+
 
 def fit(seen: Seen, laws: Sequence[Law] = LAWS, curves: int = 4000) -> tuple[Ensemble, tuple[Family, ...]]:
     """Return equally likely curves, picked systematically in proportion to their weight, and the families."""
@@ -243,7 +257,19 @@ def fit(seen: Seen, laws: Sequence[Law] = LAWS, curves: int = 4000) -> tuple[Ens
         Family(law, floored, float(part), grid.misfit, max(len(seen.sizes) - _numbers(law, floored, seen), 0))
         for (law, floored), part, grid in zip(kinds, share, grids, strict=True)
     )
+    if bends(families, seen):
+        share = (share + _even(families, seen)) / 2
+        families = tuple(one._replace(share=float(part)) for one, part in zip(families, share, strict=True))
     return _drawn(laws, grids, share, seen, curves), families
+
+
+def _even(families, seen):
+    """Return even shares of the families that the scores do not refute.
+
+    The law that told the largest size best need not be the one by which a bent curve goes on.
+    """
+    kept = np.array([one.likely(seen) >= UNLIKELY for one in families], float)
+    return kept / kept.sum() if kept.any() else np.full(len(families), 1 / len(families))
 
 
 def _drawn(laws, grids, share, seen, curves) -> Ensemble:

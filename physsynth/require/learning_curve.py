@@ -7,8 +7,8 @@ far too rarely.
 
 How far the scores tell of what comes is a matter of their shape. Straight on logarithmic axes, a curve is
 taken to go on so for as many octaves as were seen; bent, only for half a step between sizes, since each law
-bends on in its own way; and where no law with fewer numbers than there are sizes fits, not at all. Beyond,
-the verdict is EXTRAPOLATION.
+bends on in its own way, and the interval hears all that fit; and where no law with fewer numbers than there
+are sizes fits, not at all. Beyond, the verdict is EXTRAPOLATION.
 
 Source: Hoeffding (1948), Ann. Math. Stat. 19, 293 (the variance of a mean over subsets); `curves` for laws.
 """
@@ -28,7 +28,7 @@ from physsynth.core.checks import Check
 from physsynth.core.errors import ParameterError
 from physsynth.require import arguments
 from physsynth.require.credit import Credit
-from physsynth.require.curves import Ensemble, Family, PowerLaw, Seen, fit
+from physsynth.require.curves import UNLIKELY, Ensemble, Family, Seen, bends, fit
 from physsynth.require.outcome import needs_pilot
 from physsynth.require.pilots import least_check, varies_check
 from physsynth.require.requirement import Question, Requirement, quantiles_of
@@ -38,7 +38,6 @@ LEAST_REPLICATES = 2
 SHOWN = 200
 NEVER = 1e12
 _MOST_OF_PILOT = 0.9
-_UNLIKELY = 0.01
 _PLAIN = 1e-3
 _PERFECTION = "0 for an error, 1 for an accuracy"
 
@@ -304,20 +303,19 @@ def _trusted(checks):
 
 def _fits(families: tuple[Family, ...], seen: Seen) -> Check:
     """Check that some law with fewer numbers than sizes explains the scores."""
-    likely = max(_tail(family, seen) for family in families if family.spare)
+    likely = max(family.likely(seen) for family in families if family.spare)
     return Check(
         "probability of scores so far off, of the law that fits them best",
         likely,
-        f">= {_UNLIKELY:g}",
-        likely >= _UNLIKELY,
+        f">= {UNLIKELY:g}",
+        likely >= UNLIKELY,
         "no law explains these scores; collect a round and forecast anew",
     )
 
 
 def _reach(planned: float, families: tuple[Family, ...], seen: Seen) -> Check:
     """Check that the size planned with is not farther out than the shape of the curve allows."""
-    straight = next(one for one in families if isinstance(one.law, PowerLaw) and not one.floored)
-    bent = _tail(straight, seen) < _UNLIKELY
+    bent = bends(families, seen)
     factor = planned / seen.sizes[-1]
     most = float(np.sqrt(seen.sizes[-1] / seen.sizes[-2]) if bent else seen.sizes[-1] / seen.sizes[0])
     curve = "bends on logarithmic axes" if bent else "is straight on logarithmic axes"
@@ -328,11 +326,6 @@ def _reach(planned: float, families: tuple[Family, ...], seen: Seen) -> Check:
         factor <= most,
         "an extrapolation this far rests on the laws alone; collect a round and forecast anew",
     )
-
-
-def _tail(family: Family, seen: Seen) -> float:
-    """Return how likely a misfit as large as a family's is if it is right."""
-    return float(stats.f.sf(family.misfit / family.spare, family.spare, seen.freedom))
 
 
 def _paths(curves: Ensemble, seen: Seen, needed, best, side, target) -> xr.Dataset:
