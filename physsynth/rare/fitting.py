@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
-from scipy.special import log_ndtr
+from scipy.special import log_ndtr, ndtr
 
 from physsynth.rare.components import Component, HalfNormal, HalfSpaces, OutsideSphere, half_space
 from physsynth.rare.mixture import Mixture, fitted
@@ -28,9 +28,13 @@ COMMON = -1
 SMALL = 0.02
 BELIEF = 4.0
 LEVEL = 0.85
+# Least share of a half-space, in units of its probability over that of failure; most for all together.
+GUARD, MOST = 0.02, 0.3
 
 
-def fit_mixture(planes: Planes, u: Float[np.ndarray, "n d"], weight: Float[np.ndarray, " n"]) -> Mixture:
+def fit_mixture(
+    planes: Planes, u: Float[np.ndarray, "n d"], weight: Float[np.ndarray, " n"], probability: float
+) -> Mixture:
     """Return the mixture that fits weighted failing points, its defensive parts kept open.
 
     Every plane gives the standard normal behind it, whose weights are bounded. Failing points give
@@ -41,8 +45,11 @@ def fit_mixture(planes: Planes, u: Float[np.ndarray, "n d"], weight: Float[np.nd
     total = max(sum(m.total for m in members), 1e-300)
     share = _believed(planes, np.array([own.total for own in members]) / total, u, weight)
     if u.shape[1] <= LOW_DIMENSION:
+        floor = DEFENCE / 2 * (0.3 / max(len(share), 1) + 0.7 * share) + _guard(planes, probability)
         parts = [
-            (k, *part) for k in range(len(members)) for part in _of_plane(planes, k, members[k], share[k])
+            (k, *part)
+            for k in range(len(members))
+            for part in _of_plane(planes, k, members[k], share[k], floor[k])
         ]
         parts += [(COMMON, normal, 0.0) for normal in _everywhere(u, weight)]
         parts += [(COMMON, normal, 0.0) for normal in _in_subspace(u, weight)]
@@ -142,17 +149,27 @@ def _lowest(planes, k, members):
     return min(planes.bound[k] - SLACK, float(along.min(initial=np.inf)) - 0.02)
 
 
-def _of_plane(planes, k, members, share):
+def _guard(planes, probability):
+    """Return the least shares of half-spaces, by which parts of them that no draw hit yet show in the end.
+
+    A part with a tenth of the probability P of failure meets three of n draws if the share is 30 / n times
+    the probability behind the plane over P.
+    """
+    behind = ndtr(-planes.bound)
+    share = GUARD * behind / probability if probability > 0 else np.zeros(len(behind))
+    return share * min(1.0, MOST / max(share.sum(), 1e-300))
+
+
+def _of_plane(planes, k, members, share, floor):
     """Return the components behind a plane, each with the least share that it must keep."""
-    parts = _half_spaces(planes, k, members, share) + _normals(planes, k, members, share)
+    parts = _half_spaces(planes, k, members, floor) + _normals(planes, k, members, share)
     if len(planes.direction[k]) >= MANY:
         parts += [(normal, 0.0) for normal in _along(planes, k, members)]
     return parts
 
 
-def _half_spaces(planes, k, members, share):
+def _half_spaces(planes, k, members, floor):
     """Return the space behind a plane, and that behind a plane well before it for what bulges out."""
-    floor = DEFENCE / 2 * (0.3 / len(planes.bound) + 0.7 * share)
     lowest = _lowest(planes, k, members)
     return [(half_space(planes.direction[k], bound), floor) for bound in (lowest, lowest - BULGE)]
 

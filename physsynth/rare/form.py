@@ -29,6 +29,10 @@ RAY = 7
 CLOSE = 0.05
 LONGEST_STEP = 4.0
 LEAST_CURVATURE = 0.2
+INSIDE = 1.02
+# Tangents of points without slope are found by tilting rays: how many rays for all points, in how many
+# rounds, how far, over what reach, how often halved, and how far behind them is aimed, as halvings err.
+FLAT, TILTINGS, TILT, REACH, TILTED, BEHIND = 80, 3, 0.1, 1.5, 10, 0.01
 
 
 @dataclass(frozen=True)
@@ -136,13 +140,11 @@ def corners(
     """
     u = along_rays(evaluator, u)
     normal, bound = np.zeros((len(u), 0, u.shape[1])), np.zeros((len(u), 0))
-    for _ in range(rounds):
+    for turn in range(rounds):
         if evaluator.remaining < len(u) * (evaluator.slope_cost + RAY) or not len(u):
             break
-        g, slope = evaluator.slopes(u)
-        steep = np.maximum(np.linalg.norm(slope, axis=1), 1e-300)
-        normal = np.concatenate([normal, -(slope / steep[:, None])[:, None]], axis=1)
-        at = np.sum(normal[:, -1] * u, axis=1) + g / steep
+        facing, at = _tangents(evaluator, u, turn < TILTINGS)
+        normal = np.concatenate([normal, facing[:, None]], axis=1)
         bound = np.concatenate([bound, at[:, None]], axis=1)
         target = np.stack([_nearest_behind(*planes) for planes in zip(normal, bound, strict=True)])
         moving = np.linalg.norm(target - u, axis=1) > CLOSE
@@ -154,9 +156,49 @@ def corners(
     return u
 
 
+def _tangents(evaluator, u, tilt):
+    """Return the normals (k, d) and distances (k,) of the boundary's tangent planes at points on it.
+
+    A few points with no slope, as behind a jump of g, may be tilted and drawn to the boundary again. So that
+    differences do not reach across a jump, black boxes are differentiated a little behind it.
+    """
+    inside = u if evaluator.differentiable else INSIDE * u
+    g, slope = evaluator.slopes(inside)
+    steep = np.maximum(np.linalg.norm(slope, axis=1), 1e-300)
+    normal, none = -slope / steep[:, None], np.all(slope == 0.0, axis=1)
+    bound = np.where(none, -np.inf, np.sum(normal * inside, axis=1) + g / steep)
+    flat = np.flatnonzero(none)[: max(2, FLAT // u.shape[1])]
+    if tilt and len(flat) and evaluator.remaining > 20 * len(flat) * u.shape[1] * TILTED:
+        normal[flat], bound[flat] = _by_tilting(evaluator, u[flat])
+    return normal, bound
+
+
+def _by_tilting(evaluator, u):
+    """Return the same from where the boundary lies on rays beside that of each point.
+
+    Where a . v >= b fails, the ray of v meets the boundary at s v, and 1 / s = a . v / b is linear in v.
+    """
+    k, d = u.shape
+    tilt = TILT * np.maximum(np.linalg.norm(u, axis=1), 1e-6)
+    v = (u[:, None] + tilt[:, None, None] * np.eye(d)).reshape(-1, d)
+    low, high = np.full(len(v), 1 / REACH), np.full(len(v), REACH)
+    for _ in range(TILTED):
+        middle = np.sqrt(low * high)
+        fails = evaluator.values(middle[:, None] * v) <= 0
+        low, high = np.where(fails, low, middle), np.where(fails, middle, high)
+    slope = (1 / np.sqrt(low * high) - 1.0).reshape(k, d) / tilt[:, None]
+    steep = np.maximum(np.linalg.norm(slope, axis=1), 1e-12)
+    return slope / steep[:, None], (1 + BEHIND) / steep
+
+
 def _nearest_behind(normal, bound):
-    """Return the point nearest to the origin where normal . u >= bound for all (Lawson and Hanson, 1974)."""
+    """Return the point nearest to the origin where normal . u >= bound for all (Lawson and Hanson, 1974).
+
+    Planes that are not finite say nothing.
+    """
     known = np.isfinite(bound) & np.isfinite(normal).all(axis=1)
+    if not known.any():
+        return np.zeros(normal.shape[1])
     system = np.concatenate([normal[known], bound[known, None]], axis=1).T
     wanted = np.concatenate([np.zeros(len(system) - 1), [1.0]])
     left = system @ nnls(system, wanted)[0] - wanted

@@ -178,7 +178,7 @@ class _Drawn:
     def refitted(self, planes: Planes, trust: _Trust, rng: np.random.Generator) -> Mixture:
         """Return the mixture fitted to a sample of the failures that the belief foresees."""
         fails = rng.random(len(self.g)) < trust.failure(self.u, self.g)
-        return fit_mixture(planes, self.u[fails], self.weight[fails])
+        return fit_mixture(planes, self.u[fails], self.weight[fails], float(self.weight[fails].sum()))
 
     def wanted(self, trust: _Trust, mixture: Mixture, cov: float) -> float:
         """Return the draws of a mixture for which the first phase's own share of the cov is the one given."""

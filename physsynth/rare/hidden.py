@@ -2,8 +2,8 @@
 
 A slope shows the mode that is active where it is taken, so the modes of a series system stay hidden while
 others are nearer. Ordinary points whose components along the known directions are taken off start new
-searches; points far out, treated alike, that fail before every known plane show modes that no slope points
-to. Looking goes on until a look adds hardly any probability.
+searches; points far out, half of them treated alike, that fail before every known plane show modes that no
+slope points to. Looking goes on until a look adds hardly any probability.
 
 Source: Der Kiureghian and Dakessian (1998), Structural Safety 20 (several design points, found one after
 another with those known kept out).
@@ -26,7 +26,7 @@ from physsynth.rare.planes import (
 
 LOOKS = 24
 # Points far out, ordinary starts, and failing starts of one look; what it must add for another to follow.
-FAR, ORDINARY, FAILING = 96, 4, 6
+FAR, ORDINARY, FAILING = 128, 4, 6
 HARDLY = 0.01
 SWEEPS = 4
 # Many dimensions are more than these; looks there, points followed by each, and points far out.
@@ -50,7 +50,8 @@ def with_hidden(
         before = planes.mass
         if evaluator.remaining < 2 * FAR:
             break
-        far = away(_far(planes, rng, FAR), planes)
+        far = _far(planes, rng, FAR)
+        far[::2] = away(far[::2], planes)
         failing = np.concatenate([failing, far[evaluator.values(far) <= 0]])
         planes = _searched(evaluator, planes, rng, failing)
         if planes.mass <= (1 + HARDLY) * before:
@@ -67,7 +68,8 @@ def with_far(evaluator: Evaluator, planes: Planes, rng: np.random.Generator, pro
         before = planes.mass
         if evaluator.remaining < 2 * SPARING + FEW * FEW * evaluator.slope_cost:
             break
-        far = away(_far(planes, rng, SPARING), planes)
+        far = _far(planes, rng, SPARING)
+        far[::2] = away(far[::2], planes)
         failing = _unexplained(far[evaluator.values(far) <= 0], planes)[:FEW]
         planes = planes.joined(planes_at_corners(evaluator, failing))
         if planes.mass - before <= HARDLY * max(before, probability):

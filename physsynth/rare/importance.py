@@ -282,11 +282,11 @@ class Plan:
         n, most = len(self.found.population), 1.0 if self.u.shape[1] <= LOW_DIMENSION else OWN
         trust = min(most, self.effective / 100)
         if not n or trust == 1.0:
-            return replace(self, mixture=fit_mixture(self.planes, self.u, self.weight))
+            return replace(self, mixture=fit_mixture(self.planes, self.u, self.weight, self.probability))
         own = self.weight / max(self.probability, 1e-300) * trust
         weight = np.concatenate([own, np.full(n, (1 - trust) / n)])
         everyone = np.concatenate([self.u, self.found.population])
-        return replace(self, mixture=fit_mixture(self.planes, everyone, weight))
+        return replace(self, mixture=fit_mixture(self.planes, everyone, weight, self.probability))
 
     def searched(self, evaluator: Evaluator) -> Plan:
         """Return the plan with planes added where heavy failing points are covered badly."""

@@ -64,8 +64,6 @@ def scout(evaluator: Evaluator, rng: np.random.Generator, size: int) -> Scouted:
 
 def _looked_far(found, evaluator, rng):
     """Add the planes of modes that neither slopes nor a subset run led to, in many dimensions."""
-    if not len(found.planes.bound):
-        return found
     return replace(found, planes=with_far(evaluator, found.planes, rng, found.probability))
 
 

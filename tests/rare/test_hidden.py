@@ -78,6 +78,28 @@ def test_rings_are_modes_as_a_whole():
         np.testing.assert_allclose(event.modes.share, 1 / 3, atol=4 * np.sqrt(2 / 9 / 500))
 
 
+@pytest.mark.parametrize("dimension", [10, 50])
+def test_a_mode_behind_a_jump_that_no_slope_foretells_is_found(dimension):
+    turned = jnp.asarray(np.linalg.qr(np.random.default_rng(2).standard_normal((dimension, 2)))[0])
+    exact = -np.expm1(2 * np.log1p(-stats.norm.sf(4.0)))
+    event = _estimate(
+        lambda u: jnp.where(u @ turned[:, 1] > 4.0, -1.0, 4.0 - u @ turned[:, 0]), dimension, seed=3
+    )
+    # Were one of two equal modes missed, the probability would be half.
+    assert event.converged
+    assert event.probability == pytest.approx(exact, rel=4 * event.cov)
+    assert len(event.modes.share) == 2
+
+
+def test_a_jump_alone_among_fifty_variables_has_its_nearest_point():
+    along = jnp.ones(50) / np.sqrt(50.0)
+    event = _estimate(lambda u: jnp.where(u @ along > 4.0, -1.0, 1.0), 50)
+    assert event.converged
+    assert event.probability == pytest.approx(stats.norm.sf(4.0), rel=4 * event.cov)
+    # Ten halvings of a ray's reach, tilted by a tenth, and a hundredth beyond: within a tenth.
+    np.testing.assert_allclose(event.modes.design_point.values[0] @ along, 4.0, atol=0.1)
+
+
 def _of(space, g, seed=0):
     return ps.rare.estimate(g, ps.ParameterSpace(space), jax.random.key(seed))
 
@@ -129,6 +151,14 @@ def test_failing_points_are_pulled_to_the_nearest_corner():
     found = corners(evaluator, np.array([[3.0, 3.0, 3.0], [1.2, 4.0, 2.0]]))
     # Bisection leaves 1 / 128 of each pull.
     np.testing.assert_allclose(found, [[1.0, 2.0, 1.5]] * 2, atol=0.05)
+
+
+def test_failing_points_without_slope_are_pulled_to_the_nearest_too():
+    space = ps.ParameterSpace.standard_normal(3)
+    evaluator = Evaluator(lambda p: jnp.where(jnp.all(p["u"][:2] > 2.0), -1.0, 1.0), space, 10_000)
+    found = corners(evaluator, np.array([[3.0, 4.0, 1.0], [6.0, 2.5, -2.0]]))
+    # Tangents found by halving err by a few hundredths, and the way along a corner is left early.
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 2 * np.sqrt(2), rtol=0.06)
 
 
 def test_points_away_from_planes_keep_their_distance_and_lie_before_all():
