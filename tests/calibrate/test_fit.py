@@ -81,6 +81,18 @@ def test_chains_in_two_modes_fail_the_checks():
     assert worst.passed == (spread < 1.0)
 
 
+def test_chains_start_apart_and_find_both_signs_of_a_square():
+    def square(y):
+        a = numpyro.sample("a", dist.Normal(0.0, 1.0))
+        numpyro.sample("y", dist.Normal(a**2, 0.1), obs=y)
+
+    found = ps.calibrate.fit(square, jax.random.key(0), jnp.full(6, 4.0), draws=200, warmup=200, chains=4)
+    # The posterior is even in a, so chains that agree have seen half of it.
+    signs = np.sign(found.tree["posterior"]["a"].values.mean(axis=1))
+    assert {-1.0, 1.0} <= set(signs)
+    assert not next(check for check in found.checks() if check.name == "largest R-hat").passed
+
+
 def test_same_key_same_draws(posterior):
     again = ps.calibrate.fit(normal_mean, jax.random.key(1), jnp.asarray(Y), draws=1000, warmup=500, chains=4)
     np.testing.assert_array_equal(posterior.draws["mean"], again.draws["mean"])
