@@ -29,7 +29,7 @@ SMALL = 0.02
 BELIEF = 4.0
 LEVEL = 0.85
 # Least share of a half-space, in units of its probability over that of failure; most for all together.
-GUARD, MOST = 0.02, 0.3
+GUARD, MOST = 0.02, 0.2
 
 
 def fit_mixture(
@@ -45,11 +45,11 @@ def fit_mixture(
     total = max(sum(m.total for m in members), 1e-300)
     share = _believed(planes, np.array([own.total for own in members]) / total, u, weight)
     if u.shape[1] <= LOW_DIMENSION:
-        floor = DEFENCE / 2 * (0.3 / max(len(share), 1) + 0.7 * share) + _guard(planes, probability)
+        guard = _guard(planes, probability)
         parts = [
             (k, *part)
             for k in range(len(members))
-            for part in _of_plane(planes, k, members[k], share[k], floor[k])
+            for part in _of_plane(planes, k, members[k], share[k], guard[k])
         ]
         parts += [(COMMON, normal, 0.0) for normal in _everywhere(u, weight)]
         parts += [(COMMON, normal, 0.0) for normal in _in_subspace(u, weight)]
@@ -160,18 +160,20 @@ def _guard(planes, probability):
     return share * min(1.0, MOST / max(share.sum(), 1e-300))
 
 
-def _of_plane(planes, k, members, share, floor):
+def _of_plane(planes, k, members, share, guard):
     """Return the components behind a plane, each with the least share that it must keep."""
-    parts = _half_spaces(planes, k, members, floor) + _normals(planes, k, members, share)
+    parts = _half_spaces(planes, k, members, share, guard) + _normals(planes, k, members, share)
     if len(planes.direction[k]) >= MANY:
         parts += [(normal, 0.0) for normal in _along(planes, k, members)]
     return parts
 
 
-def _half_spaces(planes, k, members, floor):
+def _half_spaces(planes, k, members, share, guard):
     """Return the space behind a plane, and that behind a plane well before it for what bulges out."""
+    floor = DEFENCE / 2 * (0.3 / len(planes.bound) + 0.7 * share)
     lowest = _lowest(planes, k, members)
-    return [(half_space(planes.direction[k], bound), floor) for bound in (lowest, lowest - BULGE)]
+    direction = planes.direction[k]
+    return [(half_space(direction, lowest), floor + guard), (half_space(direction, lowest - BULGE), floor)]
 
 
 def _all_half_spaces(planes, share):
