@@ -83,7 +83,7 @@ def networks(file: str) -> list[str]:
         final, shares = peer["final"], peer["our share of its time until"]
         ours = "; ".join(f"{float(error):.0e}: {share:.3f}" for error, share in shares.items())
         rows.append(
-            f"| Burgers, {peer['peer']}, {precision}: error; CPU seconds; of these our slowest seed takes until "
+            f"| Burgers, {peer['peer']}, {precision}: error; CPU seconds; of these our slowest takes until "
             f"| {final['error']:.1e}; {final['seconds']:.0f}; {ours} |"
         )
     return rows
