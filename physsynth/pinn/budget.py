@@ -46,7 +46,16 @@ class Budget:
     @classmethod
     def of(cls, budget: Budget | int) -> Budget:
         """Return a budget from what a user gives: a number is iterations."""
-        return budget if isinstance(budget, Budget) else cls(iterations=int(budget))
+        if isinstance(budget, Budget):
+            return budget
+        if not isinstance(budget, int):
+            raise ParameterError(
+                "neither a budget nor a number of iterations",
+                key="budget",
+                wanted="10_000, or Budget(seconds=60.0)",
+                got=repr(budget),
+            )
+        return cls(iterations=budget)
 
     def spent(self, iterations: int, seconds: float, loss: float) -> bool:
         """Whether training is over."""

@@ -42,17 +42,30 @@ def check(problem: Problem) -> None:
     _check_names(problem)
     for condition in problem.conditions:
         _check_condition(problem, condition)
-    _ = problem.equations
+    _check_number_of_equations(problem)
     for field in problem.fields:
         _check_determined(problem, field)
     _check_contradictions(problem)
 
 
 def _check_names(problem):
-    both = set(problem.coordinates) & set(problem.parameters or {})
-    if both:
+    for others, what in ((problem.parameters or {}, "parameter"), (problem.fields, "field")):
+        both = set(problem.coordinates) & set(others)
+        if both:
+            raise ParameterError(
+                f"a coordinate and a {what} of the same name", key=min(both), wanted="different names"
+            )
+
+
+def _check_number_of_equations(problem):
+    """As many as fields, unless measurements stand in for one."""
+    measured = any(isinstance(condition, Data) for condition in problem.conditions)
+    if len(problem.equations) < len(problem.fields) and not measured:
         raise ParameterError(
-            "a coordinate and a parameter of the same name", key=min(both), wanted="different names"
+            "fewer equations than fields",
+            key="residual",
+            wanted=f"{len(problem.fields)}, for " + ", ".join(problem.fields),
+            got=len(problem.equations),
         )
 
 
@@ -108,6 +121,16 @@ def _check_data(problem, data):
             wanted="one value of each coordinate (" + ", ".join(problem.coordinates) + ") a measurement",
             got=", ".join(f"{name}: {shape}" for name, shape in sizes.items()),
         )
+    for name, (low, high) in problem.domain.intervals.items():
+        values = np.asarray(data.at[name], float)
+        slack = _TOLERANCE * (high - low)
+        if np.any((values < low - slack) | (values > high + slack) | np.isnan(values)):
+            raise ParameterError(
+                "data outside the domain",
+                key=f"Data.at.{name}",
+                wanted=f"{low:g} to {high:g}",
+                got=f"{np.min(values):g} to {np.max(values):g}",
+            )
 
 
 def _check_determined(problem, field):

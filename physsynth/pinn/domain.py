@@ -136,7 +136,12 @@ def _volume(box):
 
 
 def _check_interval(name, interval):
-    low, high = (float(end) for end in interval)
+    try:
+        low, high = (float(end) for end in interval)
+    except (TypeError, ValueError) as reason:
+        raise ParameterError(
+            "not an interval", key=f"domain.{name}", wanted="two numbers, (low, high)", got=repr(interval)
+        ) from reason
     if not (np.isfinite(low) and np.isfinite(high) and low < high):
         raise ParameterError(
             "a domain of zero measure",

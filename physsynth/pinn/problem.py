@@ -18,6 +18,7 @@ from physsynth.pinn.checks import check
 from physsynth.pinn.conditions import Condition, Inequality, Periodic
 from physsynth.pinn.domain import Domain, Interval
 from physsynth.pinn.field import Field, arguments
+from physsynth.pinn.given import check_given, check_values, traced
 from physsynth.pinn.indices import Indices, MultiIndex
 
 _TAIL = 3.0
@@ -47,8 +48,8 @@ class Problem:
     Raises
     ------
     ParameterError
-        If the domain has no measure, or the conditions contradict one another or leave the problem
-        underdetermined.
+        If something given is of the wrong kind, if the domain has no measure, or if the conditions
+        contradict one another or leave the problem underdetermined.
     UnknownNameError
         If the residual or a condition names an undeclared coordinate, field or parameter.
 
@@ -75,6 +76,7 @@ class Problem:
     def __post_init__(self):
         given = self.parameters or {}
         settings = given.parameters if isinstance(given, ParameterSpace) else given
+        check_given(self.residual, self.conditions, settings, tuple(self.fields))
         object.__setattr__(self, "domain", Domain.of(self.domain))
         object.__setattr__(self, "parameters", dict(settings))
         object.__setattr__(self, "conditions", tuple(self.conditions))
@@ -131,9 +133,9 @@ class Problem:
         if name not in self._settings:
             raise unknown_name("parameter", name, self._settings, key=name)
         low, high = self.ranges.get(name, (-np.inf, np.inf))
-        if not low <= value <= high:
+        if isinstance(value, str) or not low <= value <= high:
             raise ParameterError(
-                "a parameter out of range", key=name, wanted=f"{low:g} to {high:g}", got=f"{float(value):g}"
+                "a parameter out of range", key=name, wanted=f"{low:g} to {high:g}", got=value
             )
 
     def evaluate(self, fields: Mapping[str, Field], p: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
@@ -157,7 +159,7 @@ class Problem:
 
     def inequality_indices(self, condition: Inequality) -> Indices:
         """Return the derivatives that an inequality uses."""
-        used = self._record(lambda fields, p: condition.function(arguments(fields), p))[1]
+        used = self._record(lambda fields, p: condition.function(arguments(fields), p), condition.name)[1]
         return Indices.closure(self.coordinates, set().union(*used.values()))
 
     def orders(self, field: str) -> dict[str, int]:
@@ -178,10 +180,12 @@ class Problem:
 
     @cached_property
     def _trace(self):
-        return self._record(self.evaluate)
+        names, used, shapes = self._record(self.evaluate, "residual")
+        check_values(shapes)
+        return names, used
 
-    def _record(self, function):
-        """Run a function of fields and p on recorders; return its names and the derivatives it read."""
+    def _record(self, function, key):
+        """Run a function of fields and p on recorders; return its names, the derivatives read, and shapes."""
         used: dict[str, set[MultiIndex]] = {name: set() for name in self.fields}
         names: list[str] = []
 
@@ -192,14 +196,16 @@ class Problem:
 
             return Field(name, self.coordinates, read)
 
+        variables = tuple(self.variables)
+
         def run():
-            p = Values({name: jnp.ones(1) for name in self.variables} | self.constants)
+            p = Values({name: jnp.ones(1) for name in variables} | self.constants)
             found = function({name: recorder(name) for name in self.fields}, p)
             names.extend(found if isinstance(found, Mapping) else ())
             return jax.tree.map(jnp.asarray, found)
 
-        jax.eval_shape(run)
-        return tuple(names), used
+        shapes = traced(run, key)
+        return tuple(names), used, shapes
 
 
 class Values(dict):

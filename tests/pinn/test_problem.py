@@ -1,12 +1,24 @@
 """A problem reads its equation, and says what is wrong with it before anything is trained."""
 
 import jax.numpy as jnp
+import numpy as np
 import numpyro.distributions as dist
 import pytest
 
 from physsynth.core import Parameter
 from physsynth.core.errors import ParameterError, UnknownNameError
-from physsynth.pinn import Data, Dirichlet, Domain, Initial, Integral, Neumann, Periodic, Problem
+from physsynth.pinn import (
+    Data,
+    Dirichlet,
+    Domain,
+    Initial,
+    Integral,
+    Neumann,
+    Periodic,
+    Problem,
+    Robin,
+    Symmetry,
+)
 from physsynth.pinn.field import split
 
 BOX = {"t": (0.0, 1.0), "x": (-1.0, 1.0)}
@@ -91,6 +103,47 @@ def test_conditions_that_contradict_each_other_are_refused(conditions):
 def test_an_underdetermined_problem_is_refused(conditions):
     with pytest.raises(ParameterError, match="underdetermined"):
         Problem(BOX, heat, conditions)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"residual": 3.0}, "not a function"),
+        ({"residual": lambda u: u.t - u.xx}, "other arguments"),
+        ({"residual": lambda u, p: None}, "at each point"),
+        ({"residual": lambda u, p: jnp.sum(u.t - u.xx)}, "at each point"),
+        ({"residual": lambda u, p: u.t - u.xx if p["x"] > 0 else u.t}, "JAX cannot trace"),
+        ({"residual": lambda u, p: u.t - u.xx - np.sin(p["x"])}, "JAX cannot trace"),
+        ({"residual": lambda q, p: q.u.t - q.u.xx - q.v, "fields": ("u", "v")}, "fewer equations"),
+        ({"fields": ()}, "told apart"),
+        ({"fields": ("x",)}, "same name"),
+        ({"conditions": START}, "not a list"),
+        ({"conditions": [START, "walls"]}, "not a condition"),
+        ({"conditions": [START, Neumann(float("nan"), ENDS)]}, "no number"),
+        ({"conditions": [START, Robin(0.0, 0.0, 1.0, ENDS)]}, "on nothing"),
+        ({"conditions": [START, Symmetry("x", parity=3)]}, "even nor odd"),
+        (
+            {"conditions": [Data({"t": jnp.zeros(1), "x": jnp.full(1, 9.0)}, jnp.zeros(1))]},
+            "outside the domain",
+        ),
+        ({"conditions": [Data({"t": jnp.zeros(1), "x": jnp.zeros(1)}, jnp.zeros(1), noise=0.0)]}, "noise"),
+        ({"domain": {"t": (0.0, 1.0), "x": (0.0, 1.0, 2.0)}}, "not an interval"),
+        ({"parameters": {"nu": "much"}}, "not a number"),
+        ({"parameters": {"nu": Parameter(dist.Poisson(2.0))}}, "discrete"),
+    ],
+)
+def test_what_is_of_the_wrong_kind_is_said_at_the_door(given, message):
+    right = {"domain": BOX, "residual": heat, "conditions": [START, Dirichlet(0.0, ENDS)]}
+    with pytest.raises(ParameterError, match=message):
+        Problem(**{**right, **given})
+
+
+def test_a_parameter_may_have_any_continuous_law():
+    problem = Problem(
+        BOX, burgers, [START, Dirichlet(0.0, ENDS)], {"nu": Parameter(dist.LogNormal(0.0, 0.5))}
+    )
+    # Three standard deviations on either side of the median.
+    np.testing.assert_allclose(problem.ranges["nu"], np.exp([-1.5, 1.5]), rtol=1e-5)
 
 
 def test_slopes_alone_do_not_fix_the_level():
