@@ -10,9 +10,10 @@ Each probability on the right has an exact one-sided confidence distribution (a 
 combined as if they were independent, which keeps the promise of exact bounds where normal approximations of
 rare events break it. What the twins do in simulation counts towards q, too.
 
-Whether simulation counts is settled by what says nothing of the rate: whether its outcomes go with the real
-ones, whether it narrows what is open, whether its twins fail as often as the rest. Then its bound stands, be
-it the lower one or not; the lower of two bounds covers too rarely, with simulation as without.
+Whether simulation counts is settled by what says next to nothing of the rate: whether its outcomes go with
+the real ones, whether it would lower the bound if its twins failed exactly as often as all simulations do,
+whether they fail about as often. Then its bound stands, be it the lower one or not; the lower of two bounds
+covers too rarely, with simulation as without.
 
 Source: Angelopoulos, Bates, Fannjiang, Jordan and Zrnic (2023), Science 382, 669, and Angelopoulos, Duchi
 and Zrnic (2023), arXiv:2311.01453 (the estimates); Fay, Proschan and Brittain (2015), Biometrics 71, 146
@@ -136,7 +137,7 @@ class PowerPrior:
         weight = self.equivalents(pairs, simulated, confidence)
         share = simulated.failures / simulated.trials
         failed, passed = pairs.failures + weight * share, pairs.trials - pairs.failures + weight * (1 - share)
-        without = upper(pairs.failures, pairs.trials, np.array([confidence]))[..., 0]
+        without = _without(pairs, confidence)
         return np.minimum(special.betaincinv(1 + failed, np.maximum(passed, 1e-9), confidence), without)
 
     def equivalents(self, pairs: Pairs, simulated: Simulations, confidence: float) -> Counts:
@@ -186,6 +187,9 @@ class Comparison(NamedTuple):
         Upper bounds with simulation and without.
     equivalents : array
         Real tests that simulation is worth.
+    typical : array
+        Bound with simulation over the one without, if the twins failed in simulation exactly as often as all
+        simulations do, and in reality as often as simulation and pairs together say: with no luck either way.
     unrelated : array
         How likely so many coincidences, or so few, are where simulation tells nothing of the real outcome.
     unlike : array
@@ -198,6 +202,7 @@ class Comparison(NamedTuple):
     bound: np.ndarray
     without: np.ndarray
     equivalents: np.ndarray
+    typical: np.ndarray
     unrelated: np.ndarray
     unlike: np.ndarray
 
@@ -205,12 +210,15 @@ class Comparison(NamedTuple):
     def of(cls, borrowing: Borrowing, pairs: Pairs, simulated: Simulations, confidence: float) -> Comparison:
         """Compare bounds at a confidence."""
         twins, given = pairs.simulated_failures, (pairs, simulated, confidence)
+        share = _share(*_all_simulated(pairs, simulated))
+        level, like = pairs.at_share(share), simulated._replace(failures=share * simulated.trials)
         return cls(
             failures=np.asarray(pairs.failures),
             simulated_failures=np.asarray(twins),
             bound=np.asarray(borrowing.bound(*given)),
-            without=upper(pairs.failures, pairs.trials, np.array([confidence]))[..., 0],
+            without=_without(pairs, confidence),
             equivalents=np.asarray(borrowing.equivalents(*given)),
+            typical=np.asarray(borrowing.bound(level, like, confidence)) / _without(level, confidence),
             unrelated=_tail(pairs.both, twins, pairs.failures / pairs.trials),
             unlike=_tail(twins, twins + simulated.failures, pairs.trials / (pairs.trials + simulated.trials)),
         )
@@ -231,14 +239,19 @@ class Comparison(NamedTuple):
         return np.asarray(self.unlike >= BY_CHANCE)
 
     @property
-    def sharper(self) -> np.ndarray:
+    def narrower(self) -> np.ndarray:
         """Tell where simulation narrows what is open."""
         return np.asarray(self.equivalents > 0)
 
     @property
+    def sharper(self) -> np.ndarray:
+        """Tell where simulation lowers the bound, luck left aside."""
+        return np.asarray(self.typical <= 1)
+
+    @property
     def given(self) -> np.ndarray:
         """Tell where credit is given."""
-        return np.asarray(self.enough & self.related & self.alike & self.sharper)
+        return np.asarray(self.enough & self.related & self.alike & self.narrower & self.sharper)
 
 
 def _tail(count, trials, chance):
@@ -276,6 +289,11 @@ def _upper(failures, trials, u):
 def _lower(failures, trials, u):
     passed = trials - failures
     return np.where(failures > 0, special.betaincinv(np.maximum(failures, 1e-9), passed + 1, u), 0.0)
+
+
+def _without(pairs, confidence):
+    """Return Clopper and Pearson's upper bound from the real outcomes alone."""
+    return upper(pairs.failures, pairs.trials, np.array([confidence]))[..., 0]
 
 
 def _all_simulated(pairs, simulated):

@@ -87,9 +87,9 @@ def demonstration(
         ``number`` is the further exposure; ``bound`` the present upper bound of the rate. MET if
         that bound does not exceed `rate`. With simulation, ``credit`` holds number and bound without it;
         CREDIT_REFUSED below five failures of either kind among the pairs, where simulation tells nothing of
-        the real outcome or narrows nothing, where twins and simulated set are not drawn alike, or where the
-        real tests refute the claim whatever simulation says. Otherwise the bound with simulation stands,
-        higher or lower.
+        the real outcome, narrows nothing or would not lower the bound, where twins and simulated set are not
+        drawn alike, or where the real tests refute the claim whatever simulation says. Otherwise the bound
+        with simulation stands, higher or lower.
 
     Raises
     ------
@@ -283,8 +283,15 @@ def _credit_checks(twins, rate, confidence, comparison, share):
             "real exposure that simulation is worth",
             float(comparison.equivalents) / twins.windows,
             "> 0",
-            bool(comparison.sharper),
+            bool(comparison.narrower),
             "simulation narrows nothing: simulate more, or better",
+        ),
+        Check(
+            "bound with simulation over the one without, luck left aside",
+            float(comparison.typical),
+            "<= 1",
+            bool(comparison.sharper),
+            "so few simulations cost the bound more than they tell: simulate more, or better",
         ),
         Check(
             "bias of the simulator, at its kindest, beyond the tipping point",

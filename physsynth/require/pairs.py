@@ -112,6 +112,13 @@ class Pairs(NamedTuple):
             simulated_only=self.simulated_only + more * share, neither=self.neither + more * (1 - share)
         )
 
+    def at_share(self, share: Counts) -> Pairs:
+        """Return what they would be if that share of simulations failed, reality going with them as seen."""
+        seen, passed = self.simulated_failures, self.real_only + self.neither
+        more = np.where(seen > 0, share * self.trials / np.maximum(seen, 1.0), 0.0)
+        less = np.where(passed > 0, (self.trials - more * seen) / np.maximum(passed, 1.0), 0.0)
+        return Pairs(self.both * more, self.real_only * less, self.simulated_only * more, self.neither * less)
+
 
 class Simulations(NamedTuple):
     """Failures among simulated trials; numbers or arrays of them."""

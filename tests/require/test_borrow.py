@@ -47,12 +47,34 @@ def test_hardly_any_real_failures_earn_no_credit():
 def test_bounds_cover_whether_credit_is_given_or_not(method, trials):
     """Of 400 replications at a nominal 0.95; three standard errors are 0.033."""
     rng = np.random.default_rng(0)
-    pairs, _ = outcomes(0.05, 1.0, rng, agreement=0.8)
+    pairs, _ = outcomes(0.05, 1.0, rng, agreement=0.9)
     simulated = Simulations(rng.binomial(trials, 0.05, REPLICATIONS).astype(float), float(trials))
     compared = Comparison.of(method, pairs, simulated, 0.95)
     assert trials == 300 or compared.given.mean() > 0.3
     stated = np.where(compared.given, compared.bound, compared.without)
     assert np.mean(stated >= 0.05) >= 0.95 - 3 * math.sqrt(0.95 * 0.05 / REPLICATIONS)
+
+
+def test_so_few_simulations_that_they_would_raise_the_bound_earn_no_credit():
+    """Luck left aside: with 300 simulations of 1000 tests they raise it, with 50,000 they lower it."""
+    shares = []
+    for trials in (300, 50_000):
+        rng = np.random.default_rng(0)
+        pairs, _ = outcomes(0.01, 1.0, rng)
+        simulated = Simulations(rng.binomial(trials, 0.01, REPLICATIONS).astype(float), float(trials))
+        shares.append(Comparison.of(ControlVariate(), pairs, simulated, 0.95).given.mean())
+    assert shares[0] < 0.02
+    assert shares[1] > 0.8
+
+
+def test_credit_is_not_settled_by_luck():
+    """Where it is given, the bound with simulation is the higher one nearly as often as the lower one."""
+    rng = np.random.default_rng(0)
+    pairs, _ = outcomes(0.05, 1.0, rng)
+    simulated = Simulations(rng.binomial(500, 0.05, REPLICATIONS).astype(float), 500.0)
+    compared = Comparison.of(ControlVariate(), pairs, simulated, 0.95)
+    assert compared.given.mean() > 0.5
+    assert 0.3 < np.mean((compared.bound > compared.without)[compared.given]) < 0.6
 
 
 def test_simulation_that_tells_nothing_earns_no_credit_by_luck():
