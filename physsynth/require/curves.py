@@ -5,6 +5,10 @@ excess there whatever the law. Given the floor a and the shape, c is known up to
 generalised least squares; floors and shapes stand on a grid that closes in on where they are likely, along
 principal axes, weighted by their marginal likelihood under flat priors.
 
+Beyond the sizes seen a curve may change its pace, which nothing in the scores foretells: from some size b on
+it goes as if log n ran f times as fast, log f normal. Where no change was seen in s octaves, Jeffreys' prior
+of how often changes come leaves the chance sqrt(s / (s + t)) of none in t octaves more.
+
 A family is a law with or without a floor. Between families it counts how well each fits the smaller sizes
 and, seen from them, predicted the largest one, p(y_K | y_1 ... y_K-1); each of its numbers costs one, as
 Akaike has it. So a family is not held back by the room that its numbers had beforehand, in which a marginal
@@ -12,7 +16,8 @@ likelihood drowns all that have a floor.
 
 Source: Viering and Loog (2023), IEEE Trans. Pattern Anal. Mach. Intell. 45, 7799 (laws in use and how they
 extrapolate); Dawid (1984), J. R. Stat. Soc. A (models weighed by what they predicted); Akaike
-(1974), IEEE Trans. Autom. Control (the price of a number).
+(1974), IEEE Trans. Autom. Control (the price of a number); Caballero, Gupta, Rish
+and Krueger (2023), ICLR (curves that break).
 """
 
 from __future__ import annotations
@@ -33,6 +38,7 @@ _NODES = {1: 61, 2: 21, 3: 11, 4: 7}
 _ROUNDS, _SETTLED = 7, 0.2
 _BISECTIONS = 50
 _GOLDEN = (5**0.5 - 1) / 2
+_PACE_SD, _FARTHEST = 0.5, 100.0
 _LARGEST_LOG = 700.0
 
 Range = Float[np.ndarray, "p 2"]
@@ -192,23 +198,34 @@ class Seen(NamedTuple):
     freedom: float
 
 
+def lasting(octaves: float, seen: float) -> float:
+    """Return the chance that a curve keeps its pace for so many octaves more, as it did for those seen."""
+    return math.sqrt(seen / (seen + max(octaves, 0.0)))
+
+
 class Ensemble(NamedTuple):
-    """Equally likely curves: law, shape, floor a and excess c at the largest size seen."""
+    """Equally likely curves: law, shape, floor a, excess c at the largest size seen, and changes of pace.
+
+    From `turn` on, log n counts `pace` times.
+    """
 
     laws: tuple[Law, ...]
     law: np.ndarray
     shape: list[Float[np.ndarray, "curve p"]]
     floor: Float[np.ndarray, " curve"]
     excess: Float[np.ndarray, " curve"]
+    turn: Float[np.ndarray, " curve"]
+    pace: Float[np.ndarray, " curve"]
     largest: float
 
     def losses(self, n: Float[np.ndarray, " size"]) -> Float[np.ndarray, "curve size"]:
         """Return each curve at the given sizes."""
         phi = np.empty((len(self.floor), len(n)))
+        counted = _stretched(n, self.turn[:, None], self.pace[:, None])
         for place, law in enumerate(self.laws):
-            shape = self.shape[place][:, None, :]
-            log_phi = law.curve(n, shape) - law.curve(np.asarray(self.largest), shape)
-            phi[self.law == place] = np.exp(log_phi)
+            shape, mine = self.shape[place][:, None, :], self.law == place
+            log_phi = law.curve(counted[mine], shape) - law.curve(np.asarray(self.largest), shape)
+            phi[mine] = np.exp(log_phi)
         return self.floor[:, None] + self.excess[:, None] * phi
 
     def needed(self, target: float) -> Float[np.ndarray, " curve"]:
@@ -220,7 +237,13 @@ class Ensemble(NamedTuple):
             shape = self.shape[place]
             scaled = np.log(np.where(left > 0, left, 1.0)) + law.curve(np.asarray(self.largest), shape)
             size[mine] = np.where(left > 0, law.size(scaled, shape), np.inf)
-        return size
+        return _stretched(size, self.turn, 1 / self.pace)
+
+
+def _stretched(n, turn, pace):
+    """Return n up to the turn, and turn (n / turn)^pace beyond."""
+    beyond = pace * np.log(np.maximum(n / turn, 1.0))
+    return np.where(n > turn, turn * np.exp(np.minimum(beyond, _LARGEST_LOG / 2)), n)
 
 
 class Family(NamedTuple):
@@ -291,15 +314,28 @@ def _drawn(laws, grids, share, seen, curves) -> Ensemble:
         shape=[shape[picks[which[picks] == i] - starts[i]] for i, shape in enumerate(shapes)],
         floor=floor[picks],
         excess=_positive(excess[picks], scale[picks]),
+        turn=_turns(seen, curves),
+        pace=np.exp(_PACE_SD * special.ndtri(_even_places(curves, 3**0.5))),
         largest=float(seen.sizes[-1]),
     )
+
+
+def _turns(seen, curves):
+    """Return the sizes at which curves change their pace, beyond the largest seen."""
+    octaves = math.log2(seen.sizes[-1] / seen.sizes[0])
+    beyond = octaves * (_even_places(curves, 2**0.5) ** -2 - 1)
+    return seen.sizes[-1] * np.exp2(np.minimum(beyond, _FARTHEST))
+
+
+def _even_places(number, step):
+    """Return evenly spread places between 0 and 1, in the order of an irrational step."""
+    return np.mod((np.arange(number) + 0.5) * step, 1.0)
 
 
 def _positive(mean, sd):
     """Return one value of each normal above zero, evenly spread over their quantiles."""
     below = special.ndtr(-mean / sd)
-    even = np.mod((np.arange(len(mean)) + 0.5) * _GOLDEN, 1.0)
-    above = np.maximum((1 - below) * (1 - even), 1e-300)
+    above = np.maximum((1 - below) * (1 - _even_places(len(mean), _GOLDEN)), 1e-300)
     return np.maximum(mean - sd * special.ndtri(above), 1e-300)
 
 

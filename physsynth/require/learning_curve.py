@@ -28,7 +28,7 @@ from physsynth.core.checks import Check
 from physsynth.core.errors import ParameterError
 from physsynth.require import arguments
 from physsynth.require.credit import Credit
-from physsynth.require.curves import UNLIKELY, Ensemble, Family, Seen, bends, fit
+from physsynth.require.curves import UNLIKELY, Ensemble, Family, Seen, bends, fit, lasting
 from physsynth.require.outcome import needs_pilot
 from physsynth.require.pilots import least_check, varies_check
 from physsynth.require.requirement import Question, Requirement, quantiles_of
@@ -39,6 +39,7 @@ SHOWN = 200
 NEVER = 1e12
 _MOST_OF_PILOT = 0.9
 _PLAIN = 1e-3
+_LASTING = 0.8
 _PERFECTION = "0 for an error, 1 for an accuracy"
 
 
@@ -287,7 +288,8 @@ def _assumptions(verdict, levels_off, planned, largest):
     lines = (
         *((reach,) if largest < planned < math.inf else ()),
         "the curve goes on as one of the laws tried, with or without a floor: power laws, shifted, broken or "
-        "cut off; stretched exponentials; inverse logarithms",
+        "cut off; stretched exponentials; inverse logarithms; and changes its pace no more often than one does "
+        "that was seen to keep it so far",
         "new data are of the kind that the scores come from",
     )
     first = {
@@ -314,18 +316,24 @@ def _fits(families: tuple[Family, ...], seen: Seen) -> Check:
 
 
 def _reach(planned: float, families: tuple[Family, ...], seen: Seen) -> Check:
-    """Check that the size planned with is not farther out than the shape of the curve allows."""
-    bent = bends(families, seen)
+    """Check that the curve probably keeps its pace as far as the size planned with.
+
+    A curve that bends keeps changing: it is carried half as far as the last step between sizes.
+    """
     factor = planned / seen.sizes[-1]
-    most = float(np.sqrt(seen.sizes[-1] / seen.sizes[-2]) if bent else seen.sizes[-1] / seen.sizes[0])
-    curve = "bends on logarithmic axes" if bent else "is straight on logarithmic axes"
-    return Check(
-        f"size planned with, over the largest size seen; the curve {curve}",
-        factor,
-        f"<= {most:.3g}",
-        factor <= most,
-        "an extrapolation this far rests on the laws alone; collect a round and forecast anew",
-    )
+    if bends(families, seen):
+        most = math.sqrt(seen.sizes[-1] / seen.sizes[-2])
+        name, value = "size planned with, over the largest size seen; the curve bends", factor
+        wanted, passed = f"<= {most:.3g}", factor <= most
+    else:
+        octaves = math.log2(seen.sizes[-1] / seen.sizes[0])
+        value = lasting(math.log2(max(factor, 1.0)), octaves) if math.isfinite(factor) else 0.0
+        name = (
+            f"probability that the curve keeps its pace over the largest size seen, to {factor:.3g} times it"
+        )
+        wanted, passed = f">= {_LASTING:g}", value >= _LASTING
+    advice = "an extrapolation this far rests on the laws alone; collect a round and forecast anew"
+    return Check(name, value, wanted, passed, advice)
 
 
 def _paths(curves: Ensemble, seen: Seen, needed, best, side, target) -> xr.Dataset:

@@ -7,7 +7,7 @@ import pytest
 
 from physsynth.core.errors import ParameterError
 from physsynth.require import Round, learning_curve
-from physsynth.require.curves import LAWS
+from physsynth.require.curves import LAWS, Seen, fit, lasting
 
 PILOT, TRUTH = 120, 345
 SIZES = np.array([15, 30, 60, 120])
@@ -85,7 +85,7 @@ def test_a_bent_curve_is_not_forecast_three_times_as_far(law, scatter):
 
 
 def test_a_straight_curve_is_forecast_and_a_near_target_too():
-    """A power law reaches three octaves beyond the three seen, a bent curve half an octave."""
+    """A power law reaches an octave and a half beyond the three seen, a bent curve half an octave."""
     rng = np.random.default_rng(4)
     scores = power_law(rng, 0.0, 0.5, 0.01)
     assert learning_curve(SIZES, scores, 3 * TRUTH**-0.5).verdict == "FORECAST"
@@ -215,8 +215,31 @@ def test_augmented_scores_of_one_replicate_need_a_pilot(augmented):
 
 @pytest.mark.parametrize("seed", range(5))
 def test_precise_scores_are_not_held_up_by_a_grid(seed):
-    """Scatter of 0.1 % leaves about 1 % of the size open, whatever the exponent."""
+    """Scatter of 0.1 % leaves about 1 % of the size open, whatever the exponent, if the pace lasts."""
     exponent, scatter = 0.0951, np.random.default_rng(seed).normal(size=(10, 4))
-    need = learning_curve(SIZES, SIZES**-exponent * (1 + 0.001 * scatter), 1000**-exponent)
-    assert need.quantiles[0.5] == pytest.approx(1000, rel=0.04)
-    assert need.quantiles[0.95] < 1.2 * need.quantiles[0.05]
+    scores = SIZES**-exponent * (1 + 0.001 * scatter)
+    covariance = np.diag((0.001 * SIZES**-exponent) ** 2 / 10)
+    curves, _ = fit(Seen(SIZES.astype(float), scores.mean(axis=0), covariance, 18.0))
+    low, middle, high = np.quantile(
+        curves._replace(pace=np.ones(4000)).needed(1000**-exponent), [0.05, 0.5, 0.95]
+    )
+    assert middle == pytest.approx(1000, rel=0.04)
+    assert high < 1.2 * low
+
+
+def test_a_curve_that_falls_faster_after_the_last_size_is_no_forecast():
+    """From n^-0.5 to 1/n at 130, with 120 seen and a target at 600: no score foretells it."""
+    rng, at = np.random.default_rng(6), 130
+
+    def law(n):
+        return np.where(n < at, n**-0.5, at**-0.5 * at / n)
+
+    for _ in range(5):
+        scores = law(SIZES) * (1 + 0.01 * rng.normal(size=(10, 4)))
+        assert learning_curve(SIZES, scores, float(law(np.array(600.0)))).verdict == "EXTRAPOLATION"
+
+
+def test_how_long_a_pace_lasts():
+    """Jeffreys' prior: none in s octaves, then none in 3 s more with chance 1/2."""
+    assert lasting(9, 3) == pytest.approx(0.5)
+    assert lasting(0, 3) == 1
