@@ -288,8 +288,8 @@ def _assumptions(verdict, levels_off, planned, largest):
     lines = (
         *((reach,) if largest < planned < math.inf else ()),
         "the curve goes on as one of the laws tried, with or without a floor: power laws, shifted, broken or "
-        "cut off; stretched exponentials; inverse logarithms; and changes its pace no more often than one does "
-        "that was seen to keep it so far",
+        "cut off; stretched exponentials; inverse logarithms; its pace changes no more often than that of "
+        "one that has kept it so far",
         "new data are of the kind that the scores come from",
     )
     first = {
