@@ -19,6 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from physsynth.pinn.domain import HostPoints
 from physsynth.pinn.objective import Objective
 from physsynth.pinn.once import SELDOM
 from physsynth.pinn.terms import EQUATION
@@ -41,11 +42,15 @@ class ErrorEstimate:
         Constant of each field: its absolute error a unit of residual.
     residual : float
         Root mean square of the residual of all terms, on fresh points.
+    freedom : float
+        The largest relative change of the fields that the residual, as small as it is, does not exclude,
+        within what the network can reach; 0 if that was not looked at.
     """
 
     relative: dict[str, float]
     stability: dict[str, float]
     residual: float
+    freedom: float = 0.0
 
     @property
     def largest(self) -> float:
@@ -54,8 +59,31 @@ class ErrorEstimate:
 
     @property
     def converged(self) -> bool:
-        """Whether this is a solution: not trivial, not stuck."""
-        return bool(np.isfinite(self.largest) and self.largest <= LARGEST_ERROR)
+        """Whether this is a solution: not trivial, not stuck, and the only one."""
+        return bool(np.isfinite(self.largest) and self.largest <= LARGEST_ERROR and self.determined)
+
+    @property
+    def determined(self) -> bool:
+        """Whether the equation and its conditions, as well as they are met, determine the fields."""
+        return self.freedom < 1.0
+
+    @property
+    def reason(self) -> str | None:
+        """Why this is no solution; None if it is one."""
+        if self.converged:
+            return None
+        if not self.determined:
+            return (
+                f"the equation and its conditions do not determine {', '.join(self.relative)}: at this "
+                "residual, a change as large as the solution itself would not show"
+            )
+        return "the network did not train" if np.isinf(self.largest) else "the error is large"
+
+    def checked(self) -> ErrorEstimate:
+        """Return the estimate; raised to 1, the error of u = 0, where it says that nothing is known."""
+        if self.converged:
+            return self
+        return replace(self, relative={name: _nothing_known(error) for name, error in self.relative.items()})
 
 
 def estimate(
@@ -80,17 +108,17 @@ def estimate(
         Values of varied parameters, which are drawn from their ranges otherwise.
     """
     chosen = np.stack([trail[i] for i in _spread(len(trail))])
-    draws = {term.name: _fixed(term.draw(rng, POINTS), at or {}) for term in objective.terms}
+    draws = {term.name: fixed(term.draw(rng, POINTS), at or {}) for term in objective.terms}
     data = {term.name: objective.batch(term, draws[term.name], scales[term.name]) for term in objective.terms}
     fields, rows = _measured(objective, chosen, data)
     residual = float(np.linalg.norm(rows[-1]))
     constants = {name: _stability(values, rows) for name, values in fields.items()}
     relative = {name: constants[name] * residual / _rms(fields[name][-1]) for name in fields}
-    found = ErrorEstimate(relative, constants, residual)
-    return found if found.converged else replace(found, relative=_nothing_known(relative))
+    return ErrorEstimate(relative, constants, residual).checked()
 
 
-def _fixed(points, at):
+def fixed(points: HostPoints, at: Mapping[str, float]) -> HostPoints:
+    """Return points at which some variables have one value."""
     return {name: np.broadcast_to(at.get(name, value), value.shape) for name, value in points.items()}
 
 
@@ -129,8 +157,9 @@ def handed_on(parts: Sequence[tuple[float, ErrorEstimate]], orders: Mapping[str,
         {name: _handed_on(parts, name, order) for name, order in orders.items()},
         {name: max(part.stability[name] for _, part in parts) for name in orders},
         float(np.sqrt(np.average([p.residual**2 for _, p in parts], weights=[h for h, _ in parts]))),
+        max(part.freedom for _, part in parts),
     )
-    return found if found.converged else replace(found, relative=_nothing_known(found.relative))
+    return found.checked()
 
 
 def _handed_on(parts, name, order):
@@ -142,8 +171,8 @@ def _handed_on(parts, name, order):
     return float(np.sqrt(np.average(np.square(at_ends), weights=[length for length, _ in parts])))
 
 
-def _nothing_known(relative):
-    return {name: max(error, 1.0) if np.isfinite(error) else np.inf for name, error in relative.items()}
+def _nothing_known(error):
+    return max(error, 1.0) if np.isfinite(error) else np.inf
 
 
 def _spread(count):

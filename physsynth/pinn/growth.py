@@ -22,6 +22,7 @@ from physsynth.pinn.budget import Budget
 from physsynth.pinn.checkpoint import Checkpoint
 from physsynth.pinn.draws import ERROR, generator
 from physsynth.pinn.estimate import ErrorEstimate, estimate
+from physsynth.pinn.linearised import error_of
 from physsynth.pinn.networks import Architecture, Network
 from physsynth.pinn.objective import Objective
 from physsynth.pinn.sampling import Sampling
@@ -114,17 +115,24 @@ class Prospect:
         if not self.budget.error or rounds == 0 or rounds % _LOOK:
             return False
         error = self.estimate(state).largest
+        error = error if error > self.budget.error else self.checked(state).largest
         return error <= self.budget.error or (
             self.grows and rounds >= _SETTLED and self.needed(state, error) > self.budget.iterations
         )
 
     def reached(self, state: State) -> bool:
         """Whether the error is small enough."""
-        return bool(self.budget.error) and self.estimate(state).largest <= self.budget.error
+        if not self.budget.error or self.estimate(state).largest > self.budget.error:
+            return False
+        return self.checked(state).largest <= self.budget.error
 
     def estimate(self, state: State) -> ErrorEstimate:
-        """Estimate the error of a state."""
+        """Estimate the error of a state by what training has shown, which is quick."""
         return estimate(self.objective, state.trail, state.scales, generator(self.key, *ERROR))
+
+    def checked(self, state: State) -> ErrorEstimate:
+        """Estimate the error of a state with the linearised equation too."""
+        return error_of(self.objective, state.trail, state.scales, self.key)
 
     def needed(self, state: State, error: float) -> float:
         """Return the iterations after which the error is small enough, if it goes on falling as it does.

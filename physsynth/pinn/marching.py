@@ -25,6 +25,7 @@ from physsynth.pinn.draws import ERROR, generator
 from physsynth.pinn.estimate import ErrorEstimate, estimate, handed_on
 from physsynth.pinn.evolution import initial_rate
 from physsynth.pinn.growth import Growth, trained
+from physsynth.pinn.linearised import error_of
 from physsynth.pinn.networks import Architecture
 from physsynth.pinn.objective import Objective
 from physsynth.pinn.problem import Problem
@@ -211,7 +212,8 @@ class Walk:
 
     def _keep(self, attempt, state):
         low, high = attempt.interval
-        self.parts.append((high - low, self._estimate(attempt, state.trail, state)))
+        found = error_of(attempt.training.objective, state.trail, state.scales, attempt.key)
+        self.parts.append((high - low, found))
         orders = {name: self._problem.orders(name)[self.time] for name in self._problem.fields}
         found = handed_on(self.parts, orders)
         earlier = self.solution.history if self.solution else {}

@@ -15,7 +15,7 @@ from physsynth.pinn.domain import HostPoints
 from physsynth.pinn.indices import Indices
 from physsynth.pinn.once import SELDOM
 from physsynth.pinn.terms import Term, terms
-from physsynth.pinn.trial import Frame, Trial
+from physsynth.pinn.trial import Frame, Trial, as_fields
 
 BLOCK = 250
 
@@ -228,20 +228,70 @@ class Objective:
 
     def _jacobian(self, weights, term, frame, point_weights):
         """Return rows (row,) and their Jacobian (row, weight), scaled so that r'r is the mean square."""
-
-        def one(frame):
-            def residual(theta):
-                r = self.residuals(theta, term, _lengthen(frame))[:, 0]
-                return r, r
-
-            return jax.jacrev(residual, has_aux=True)(weights)
-
-        J, r = jax.vmap(one, in_axes=(_point_axes(frame),), out_axes=(1, 1))(frame)
+        r, J = _slopes(lambda theta, frame: self.residuals(theta, term, frame), weights, frame)
         r = self._weighted(term, _contract(term, r), point_weights)
         J = jnp.moveaxis(_contract(term, jnp.moveaxis(J, -1, 0)), 0, -1)
         J = J if term.quadrature is not None else J * jnp.sqrt(point_weights)[:, None]
         share = 1.0 / jnp.sqrt(r.size)
         return share * r.reshape(-1), share * J.reshape(-1, weights.size)
+
+    def linearised(
+        self, weights: jax.Array, data: Batches, columns: np.ndarray
+    ) -> tuple[tuple[jax.Array, jax.Array], tuple[jax.Array, jax.Array]]:
+        """Return residuals and fields, each with its derivatives by some of the weights.
+
+        Residuals (row,) of all terms are scaled so that their squares sum to the loss; the fields
+        (field, point) so that theirs sum to mean squares over the equation's points.
+        """
+        equation, *others = self.terms
+        batch = data[equation.name]
+        count = batch.weights.size
+
+        def inside(part):
+            frame, point_weights = part
+            values, slopes = _slopes(lambda theta, f: self._observed(theta, equation, f), weights, frame)
+            root = jnp.sqrt(point_weights / count)
+            return root * values, root[:, None] * slopes[..., columns]
+
+        values, slopes = jax.lax.map(inside, (batch.frames, batch.weights))
+        fields = len(self.trial.problem.fields)
+        values = jnp.moveaxis(values, 0, 1).reshape(values.shape[1], -1)
+        slopes = jnp.moveaxis(slopes, 0, 1).reshape(*values.shape, -1)
+        share = jnp.sqrt(batch.scale / (values.shape[0] - fields))
+        rows = [(share * values[:-fields].reshape(-1), share * slopes[:-fields].reshape(-1, columns.size))]
+        rows += [self._linearised_condition(weights, term, data[term.name], columns) for term in others]
+        r, J = (jnp.concatenate(parts) for parts in zip(*rows, strict=True))
+        return (r, J), (values[-fields:], slopes[-fields:])
+
+    def _linearised_condition(self, weights, term, batch, columns):
+        def rows(part):
+            r, J = self._jacobian(weights, term, *part)
+            return r, J[:, columns]
+
+        r, J = jax.lax.map(rows, (batch.frames, batch.weights))
+        share = jnp.sqrt(batch.scale / batch.weights.shape[0])
+        return share * r.reshape(-1), share * J.reshape(-1, columns.size)
+
+    def _observed(self, weights, term, frame):
+        """Return a term's residuals, then the fields (equation and field, point)."""
+        jets = self.trial.jets(weights, frame)
+        fields = as_fields(jets, self.trial.problem.coordinates)
+        residuals = term.residual(fields, self.trial.values(frame))
+        return jnp.concatenate([residuals, jnp.stack([jet.value for jet in jets.values()])])
+
+
+def _slopes(function, weights, frame):
+    """Return a function's values (row, point) on a frame and their derivatives (row, point, weight)."""
+
+    def one(frame):
+        def values(theta):
+            found = function(theta, _lengthen(frame))[:, 0]
+            return found, found
+
+        return jax.jacrev(values, has_aux=True)(weights)
+
+    slopes, values = jax.vmap(one, in_axes=(_point_axes(frame),), out_axes=(1, 1))(frame)
+    return values, slopes
 
 
 def _blocks(count):

@@ -165,6 +165,7 @@ class Solution:
         """Return the outcome as plain data."""
         return {
             "status": "CONVERGED" if self.converged else "NOT CONVERGED",
+            "reason": self.estimate.reason,
             "error": self.estimate.relative,
             "residual": self.estimate.residual,
             "stability": self.estimate.stability,

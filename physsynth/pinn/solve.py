@@ -14,10 +14,9 @@ from physsynth.pinn.ansatz import Ansatz
 from physsynth.pinn.budget import Budget
 from physsynth.pinn.checkpoint import Checkpoint
 from physsynth.pinn.conditions import Symmetry
-from physsynth.pinn.draws import ERROR, generator
-from physsynth.pinn.estimate import estimate
 from physsynth.pinn.evolution import time_of
 from physsynth.pinn.growth import Growth, trained
+from physsynth.pinn.linearised import error_of
 from physsynth.pinn.marching import March, Recipe, Walk
 from physsynth.pinn.networks import MLP, Architecture
 from physsynth.pinn.objective import Objective
@@ -128,7 +127,7 @@ def train(
     with observer(budget, progress) as show:
         after = partial(_after, show, observe)
         training, state = trained(training, store.restore(), budget, store, growth, after)
-    found = estimate(training.objective, state.trail, state.scales, generator(key, *ERROR))
+    found = error_of(training.objective, state.trail, state.scales, key)
     return Solution(training.objective, state.weights, state.history, found)
 
 
