@@ -29,7 +29,7 @@ import platform
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import jax
@@ -38,6 +38,7 @@ import numpy as np
 import require_duffing as duffing
 import require_never as never
 import require_theophylline as theophylline
+import require_unseen as unseen
 from scipy import stats
 
 import physsynth
@@ -247,6 +248,7 @@ CASES = [
     linear_gaussian(10, 40),
     Case("precision: mean behind instruments, perhaps never", never.replication),
     Case("precision: Duffing oscillator", lambda seed: duffing.replication(seed, DUFFING_TARGET)),
+    *(Case(f"unseen: {name}", partial(unseen.replication, case)) for name, case in unseen.PROBLEMS.items()),
     *(of_population("mean, unknown spread", pilot, 60, mean, mean_width, 1.0) for pilot in (5, 10, 20)),
     of_population("tail, unknown spread", 10, 60, tail, tail_width, TAIL_SPREAD),
     Case(

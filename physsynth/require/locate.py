@@ -7,7 +7,8 @@ the draws the two differ by little beside the quantity's own sd,
 
 If there is such an x within the range of the conditions that are measured, the quantity lies inside; if there
 is one only outside, it rests on the model there, where no measurement at the candidates can show an error.
-A parameter of the model lies nowhere. Any other quantity that is no response cannot be placed.
+A parameter of the model lies nowhere; the difference of two responses lies where these are measured. Any
+other quantity that is no response cannot be placed.
 
 Source: Rubinstein (1999), Methodol. Comput. Appl. Probab. 1, 127 (the search).
 """
@@ -30,11 +31,12 @@ from physsynth.require.measurement import Measurement, tabulate
 from physsynth.require.regime import Regime
 from physsynth.require.reveal import reveal
 
-DRAWS = 32
+DRAWS, MOST_PAIRED = 32, 200
 CLOSE = 0.4
 REACH = 4.0
 _LOG_POINTS, _ROUNDS, _KEPT, _WIDER = 9, 12, 24, 2.0
 _ENOUGH, _SETTLED, _NEGLIGIBLE = 0.25, 0.01, 0.05
+_ALIKE = 1e-6
 
 
 class _Sought(NamedTuple):
@@ -75,6 +77,8 @@ def assess(
     if in_hand is not None:
         measured = jnp.concatenate([in_hand.checked()[0].reshape(-1, *measured.shape[1:]), measured])
     asked = direct
+    if asked is None and regime is None:
+        asked = difference(case.measurement, case.rows, case.values, measured)
     if asked is None and (regime is None or regime.extrapolates):
         place = locate(case.measurement, case.rows, case.values, measured)
         asked = None if place is None else jnp.asarray(place).reshape(1, *measured.shape[1:])
@@ -86,6 +90,22 @@ def assess(
     if direct is None and not regime.extrapolates:
         return regime
     return replace(regime, direct=reveal(case.measurement, case.rows, case.values, asked, target))
+
+
+def difference(
+    measurement: Measurement,
+    rows: Float[np.ndarray, "draw d"],
+    values: Float[np.ndarray, " draw"],
+    conditions: Float[Array, "condition ..."],
+) -> Float[Array, "2 ..."] | None:
+    """Return two conditions whose responses differ by the quantity; None if there are none, or too many."""
+    if len(conditions) > MOST_PAIRED or is_parameter(rows, values):
+        return None
+    some = np.linspace(0, len(rows) - 1, DRAWS).astype(int)
+    seen = np.asarray(tabulate(measurement, jnp.asarray(rows[some]), conditions), float).T
+    gap = np.abs(seen[:, None] - seen - values[some]).max(axis=-1)
+    pair = np.unravel_index(np.argmin(gap), gap.shape)
+    return conditions[np.array(pair)] if gap[pair] <= _ALIKE * np.abs(values[some]).max() else None
 
 
 def locate(

@@ -105,8 +105,10 @@ def precision(
     regime : Regime, optional
         Where the quantity lies beside what is measured. Outside, the verdict is EXTRAPOLATION, as no
         measurement at the candidates can show an error of the model there. Unless given it is assessed from
-        `direct`, or from the condition at which the model's own response is the quantity (`locate`). A
-        parameter has none and needs none; any other quantity without one is an EXTRAPOLATION too.
+        `direct`, or from the condition at which the model's own response is the quantity, or the two
+        conditions whose responses differ by it (`locate`). A parameter has none and needs none; any other
+        quantity is an EXTRAPOLATION too, unless `Regime.of_a_parameter()` says that a function of
+        parameters, a half-life for example, is meant as one.
     direct : array (D, ...), optional
         Conditions in the quantity's own regime at which the response could be measured directly: the
         statement says how many such measurements would reveal an error of the model.

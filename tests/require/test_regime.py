@@ -56,6 +56,13 @@ def test_a_parameter_is_a_forecast_and_needs_no_place():
     assert "parameter of the model" in need.statement()["regime"][0]
 
 
+def test_the_difference_of_two_responses_lies_where_they_are_measured():
+    need = ask(lambda theta: line(theta, 1.0) - line(theta, -1.0))
+    assert need.verdict == "FORECAST"
+    assert need.regime.axes[0].asked == (-1.0, 1.0)
+    assert ask(lambda theta: line(theta, 3.0) - line(theta, -1.0)).verdict == "EXTRAPOLATION"
+
+
 @pytest.mark.parametrize("target", [0.5, 100.0], ids=["unmet", "met"])
 def test_what_cannot_be_placed_counts_as_outside_until_it_is(target):
     need = ask(contrast, target)
