@@ -60,10 +60,11 @@ class Auto:
         if plan.mixture is None:
             return self.importance.finish(plan, evaluator, rng, target_cov)
         runs = self.bridge.least * _one_run(plan, self.bridge)
-        drawn = self.importance.sample(plan, evaluator, rng, target_cov, runs)
-        if plan.missing(drawn, target_cov, evaluator.remaining) and evaluator.remaining > runs:
+        plan, drawn = self.importance.sample(plan, evaluator, rng, target_cov, runs)
+        missing = plan.missing(drawn, target_cov, evaluator.remaining)
+        if plan.mixture is not None and missing and evaluator.remaining > runs:
             return self.bridge.run(plan.mixture, drawn, evaluator, rng, target_cov)
-        return plan.estimate(drawn, target_cov)
+        return plan.estimate(self.importance.shared(plan, drawn, evaluator, rng), target_cov)
 
 
 def _forecast(plan: Plan, target_cov: float, bridge: Bridge) -> dict[str, float]:

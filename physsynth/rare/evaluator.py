@@ -7,7 +7,7 @@ for a few, so that nothing is compiled again when the number of points varies.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Protocol
 
 import jax
@@ -91,6 +91,11 @@ class Evaluator:
     def remaining(self) -> int:
         """Calls that the budget still allows."""
         return max(0, self.max_calls - self.cost)
+
+    @cached_property
+    def origin_fails(self) -> bool:
+        """Whether the origin of standard normal space fails."""
+        return bool(self.values(np.zeros((1, self.dimension)))[0] <= 0)
 
     def values(self, u: Float[np.ndarray, "n dimension"]) -> Float[np.ndarray, " n"]:
         """Return g at each row; NaN where the run failed."""

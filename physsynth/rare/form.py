@@ -40,7 +40,7 @@ class DesignPoints:
     """Points on the failure boundary (k, d), the direction (k, d) of failure at each, and its distance.
 
     `reliability_index` is the signed distance (k,) of the tangent plane from the origin. `stuck` (m, d) is
-    where the searches ended that did not converge, as they do where two boundaries meet.
+    where the other searches ended, as they do where two boundaries meet, or on the far side of an island.
     """
 
     u: Float[np.ndarray, "k d"]
@@ -97,6 +97,8 @@ class _Curvature:
 def search(evaluator: Evaluator, starts: Float[np.ndarray, "k d"], tolerance: float = 0.03) -> DesignPoints:
     """Return the design points reached from the starts; those that do not converge are left out.
 
+    So is the far side of a failure domain that ends, which faces the origin though the origin is safe.
+
     Costs one gradient per start and iteration, at most 20 iterations, within the budget.
     """
     state = _begin(evaluator, starts)
@@ -107,10 +109,11 @@ def search(evaluator: Evaluator, starts: Float[np.ndarray, "k d"], tolerance: fl
         _advance(evaluator, state, active, turn)
         state.done |= _converged(state, evaluator.continuous, tolerance)
     good = _converged(state, evaluator.continuous, 3 * tolerance) & np.isfinite(state.slope).all(axis=1)
-    u, slope = state.u[good], state.slope[good]
-    steep = np.maximum(np.linalg.norm(slope, axis=1), 1e-300)
-    index = (state.g[good] - np.sum(slope * u, axis=1)) / steep
-    return DesignPoints(u, -_unit(slope), index, state.u[~good])
+    steep = np.maximum(np.linalg.norm(state.slope, axis=1), 1e-300)
+    index = (state.g - np.sum(state.slope * state.u, axis=1)) / steep
+    if np.any(good & (index < 0)) and not evaluator.origin_fails:
+        good &= index >= 0
+    return DesignPoints(state.u[good], -_unit(state.slope[good]), index[good], state.u[~good])
 
 
 def along_rays(

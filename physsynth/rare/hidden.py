@@ -3,7 +3,9 @@
 A slope shows the mode that is active where it is taken, so the modes of a series system stay hidden while
 others are nearer. Ordinary points whose components along the known directions are taken off start new
 searches; points far out, half of them treated alike, that fail before every known plane show modes that no
-slope points to. Looking goes on until a look adds hardly any probability.
+slope points to. In a few dimensions so do ordinary scenarios beyond the nearest plane's distance, which meet
+a mode as likely as that plane though g does not foretell it. Looking goes on until a look adds hardly any
+probability.
 
 Source: Der Kiureghian and Dakessian (1998), Structural Safety 20 (several design points, found one after
 another with those known kept out).
@@ -13,7 +15,10 @@ from __future__ import annotations
 
 import numpy as np
 from jaxtyping import Float
+from scipy.special import ndtr
+from scipy.stats import chi2
 
+from physsynth.rare.components import OutsideSphere
 from physsynth.rare.evaluator import Evaluator
 from physsynth.rare.planes import (
     ALIKE,
@@ -32,6 +37,8 @@ SWEEPS = 4
 # Many dimensions are more than these; looks there, points followed by each, and points far out.
 MODEST, FEW, SPARING = 20, 4, 64
 UNKNOWN = 5.0
+# Ordinary scenarios far out: a mode that they shall meet, in units of the one known, and most of them.
+NOTABLE, SLACK, ISLANDS, HOPELESS = 0.3, 0.1, 400, 3000
 # Most planes put between neighbours, how far out their middle is tried.
 ARCS, OUT = 96, 1.03
 # The cosine of two neighbours, first and later: looking away from a plane leads a right angle on or more.
@@ -39,19 +46,22 @@ FIRST, NEIGHBOUR = -0.3, 0.15
 MIDDLES = 400
 # Two planes may be so alike and still leave room for one halfway between.
 ALIKE_HALVED = 2 * ALIKE**2 - 1
-BEYOND = np.array([1.1, 1.3, 1.6, 2.0])
+# How far out failure is looked for on rays through points where searches ended: an island lies just before.
+BEYOND = np.array([0.98, 1.1, 1.3, 1.6, 2.0])
 
 
 def with_hidden(
     evaluator: Evaluator, planes: Planes, rng: np.random.Generator, failing: Float[np.ndarray, "n d"]
 ) -> Planes:
     """Return the planes with those that looks away from them, and the failing points met so far, lead to."""
-    for _ in range(LOOKS):
+    for turn in range(LOOKS):
         before = planes.mass
         if evaluator.remaining < 2 * FAR:
             break
         far = _far(planes, rng, FAR)
         far[::2] = away(far[::2], planes)
+        if not turn:
+            far = np.concatenate([far, _as_likely(planes, rng)])
         failing = np.concatenate([failing, far[evaluator.values(far) <= 0]])
         planes = _searched(evaluator, planes, rng, failing)
         if planes.mass <= (1 + HARDLY) * before:
@@ -115,7 +125,7 @@ def _searched(evaluator, planes, rng, failing):
 
 
 def _outwards(evaluator, u):
-    """Return failing points on the rays through some points, the nearest beyond each if there is any."""
+    """Return failing points on the rays through some points, the nearest of a few on each if there is any."""
     if not len(u) or evaluator.remaining < len(u) * len(BEYOND):
         return u[:0]
     rays = np.multiply.outer(BEYOND, u)
@@ -131,6 +141,18 @@ def _far(planes, rng, n):
     reach = least + more * rng.random(n)
     u = rng.standard_normal((n, d))
     return u * (reach * max(nearest, 1.0) / np.linalg.norm(u, axis=1))[:, None]
+
+
+def _as_likely(planes, rng):
+    """Return ordinary scenarios beyond the nearest plane's distance, so many that a mode as likely is met.
+
+    None where it would take too many: the more dimensions, the smaller its part of what lies beyond.
+    """
+    d, nearest = planes.direction.shape[1], max(float(planes.bound.min(initial=UNKNOWN)), 1.0)
+    beyond = OutsideSphere(d, nearest - SLACK)
+    met = NOTABLE * ndtr(-nearest) / chi2.sf((nearest - SLACK) ** 2, d)
+    wanted = 3.0 / max(met, 1e-300)
+    return beyond.sample(rng, int(min(wanted, ISLANDS)) if wanted < HOPELESS else 0)
 
 
 def away(u: Float[np.ndarray, "n d"], planes: Planes) -> Float[np.ndarray, "n d"]:

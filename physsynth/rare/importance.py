@@ -64,6 +64,10 @@ class Importance:
         The last sample takes as many draws as the search cost, up to this multiple of its need.
     of_mode : int
         Fewest draws of the last sample for each notable mode, so that its share is known too.
+    share_cov : float
+        Coefficient of variation wanted of the probability of each notable mode.
+    surprises : int
+        Most last samples that are given up because they met modes not known before.
     """
 
     look: int = 128
@@ -72,7 +76,9 @@ class Importance:
     least: int = 400
     recaptures: int = 3
     generosity: float = 2.0
-    of_mode: int = 300
+    of_mode: int = 200
+    share_cov: float = 0.07
+    surprises: int = 2
 
     def run(self, evaluator: Evaluator, rng: np.random.Generator, target_cov: float) -> Estimate:
         """Estimate within the evaluator's budget."""
@@ -114,7 +120,8 @@ class Importance:
         """Draw the last sample from the plan's mixture, until it is precise enough."""
         if plan.mixture is None:
             return _nothing(evaluator)
-        return plan.estimate(self.sample(plan, evaluator, rng, target_cov), target_cov)
+        plan, drawn = self.sample(plan, evaluator, rng, target_cov)
+        return plan.estimate(self.shared(plan, drawn, evaluator, rng), target_cov)
 
     def sample(
         self,
@@ -123,18 +130,38 @@ class Importance:
         rng: np.random.Generator,
         target_cov: float,
         most: float = np.inf,
-    ) -> Draws:
-        """Return fresh draws of the plan's mixture; too few where more than `most` are still missing."""
+    ) -> tuple[Plan, Draws]:
+        """Return fresh draws of the plan's mixture; too few where more than `most` are still missing.
+
+        The plan is another one where first draws met modes that it did not know of: it learns from them, and
+        draws anew.
+        """
+        drawn = self._first(plan, evaluator, rng, target_cov)
+        for _ in range(self.surprises):
+            if not plan.missing(drawn, target_cov, evaluator.remaining):
+                break
+            learned = plan.learned(drawn, evaluator)
+            if not learned.fresh:
+                break
+            plan = self.adapt(learned, evaluator, rng, target_cov)
+            drawn = self._first(plan, evaluator, rng, target_cov)
+        mixture = plan.mixture
+        while mixture and 0 < (missing := plan.missing(drawn, target_cov, evaluator.remaining)) <= most:
+            drawn = drawn.joined(Draws.of(mixture, evaluator, rng, missing))
+        return plan, drawn
+
+    def shared(self, plan: Plan, drawn: Draws, evaluator: Evaluator, rng: np.random.Generator) -> Draws:
+        """Return the draws and as many more as shares of notable modes need, at most twice the number."""
+        n = plan.unshared(drawn, self.share_cov, min(len(drawn.g), evaluator.remaining))
+        return drawn.joined(Draws.of(plan.mixture, evaluator, rng, n)) if plan.mixture and n else drawn
+
+    def _first(self, plan: Plan, evaluator: Evaluator, rng: np.random.Generator, target_cov: float) -> Draws:
         assert plan.mixture is not None
         wanted = plan.wanted(target_cov)
         n = max(
             wanted, self.least, min(evaluator.cost, self.generosity * wanted), self.of_mode * plan.notable
         )
-        n = int(min(n, evaluator.remaining))
-        drawn = Draws.of(plan.mixture, evaluator, rng, n)
-        while 0 < (missing := plan.missing(drawn, target_cov, evaluator.remaining)) <= most:
-            drawn = drawn.joined(Draws.of(plan.mixture, evaluator, rng, missing))
-        return drawn
+        return Draws.of(plan.mixture, evaluator, rng, int(min(n, evaluator.remaining)))
 
 
 @dataclass(frozen=True)
@@ -188,8 +215,11 @@ class Plan:
         """Number of planes behind which a twentieth of the probability lies or more."""
         if not len(self.planes.bound) or not self.probability > 0:
             return 0
-        share = np.bincount(np.argmax(self.planes.depth(self.u), axis=1), self.weight)
+        share = np.bincount(self._owner(self.u), self.weight)
         return int(np.sum(share >= NOTABLE * self.probability))
+
+    def _owner(self, u):
+        return np.argmax(self.planes.depth(u), axis=1)
 
     @cached_property
     def fitted_variance(self) -> float:
@@ -245,8 +275,17 @@ class Plan:
     def drawn(self, evaluator: Evaluator, rng: np.random.Generator, n: int) -> Plan:
         """Return the plan after one more round of `n` draws, refitted."""
         assert self.mixture is not None
-        drawn = Draws.of(self.mixture, evaluator, rng, n)
-        history, fails = (*self.history, (self.mixture, n)), drawn.u[drawn.g <= 0]
+        return self._joined(Draws.of(self.mixture, evaluator, rng, n))
+
+    def learned(self, drawn: Draws, evaluator: Evaluator) -> Plan:
+        """Return the plan after a last sample, searched from failing points that it hardly ever hits."""
+        bad = self._badly_covered(drawn.u[drawn.g <= 0], evaluator)
+        return self._joined(drawn)._searched_from(bad, evaluator)
+
+    def _joined(self, drawn: Draws) -> Plan:
+        assert self.mixture is not None
+        n, fails = len(drawn.g), drawn.u[drawn.g <= 0]
+        history = (*self.history, (self.mixture, n))
         old = np.logaddexp(self.log_drawn, np.log(n) + self.mixture.log_ratio(self.u))
         log_drawn = np.concatenate([old, _balance(history, fails)])
         return replace(
@@ -290,7 +329,10 @@ class Plan:
 
     def searched(self, evaluator: Evaluator) -> Plan:
         """Return the plan with planes added where heavy failing points are covered badly."""
-        bad = self._badly_covered(starts(evaluator, 4 if evaluator.dimension <= LOW_DIMENSION else 16))
+        seen = np.concatenate([self.u, self.found.population])
+        return self._searched_from(self._badly_covered(seen, evaluator), evaluator)
+
+    def _searched_from(self, bad, evaluator):
         dear = ITERATIONS * evaluator.slope_cost * len(bad)
         if not len(bad) or self.barren >= BARREN or evaluator.remaining < dear:
             return replace(self, fresh=False)
@@ -316,6 +358,16 @@ class Plan:
         more = min(2 * n, max(100, 1.1 * n * (cov / target_cov) ** 2 - n)) if np.isfinite(cov) else n
         return int(min(more, remaining))
 
+    def unshared(self, drawn: Draws, share_cov: float, most: int) -> int:
+        """Return the draws that the probability of each notable mode still wants, at most so many."""
+        if not self.notable:
+            return 0
+        weight, owner = np.exp(-drawn.log_ratio), self._owner(drawn.u)
+        modes = [drawn.mean(np.where(owner == k, weight, 0.0)) for k in np.unique(owner[drawn.g <= 0])]
+        least = NOTABLE * drawn.spread.probability
+        cov = max((mode.cov for mode in modes if mode.probability >= least), default=0.0)
+        return int(np.clip(len(drawn.g) * ((cov / share_cov) ** 2 - 1), 0, most))
+
     def estimate(self, drawn: Draws, target_cov: float) -> Estimate:
         """Return what draws of the mixture say."""
         spread, n = drawn.spread.at_least(self.stratified_variance), len(drawn.g)
@@ -331,14 +383,19 @@ class Plan:
             ]
         return []
 
-    def _badly_covered(self, most):
-        """Return a few failing points whose weight is large beside the probability, heaviest first."""
-        seen = np.concatenate([self.u, self.found.population])
+    def _badly_covered(self, seen, evaluator):
+        """Return a few failing points whose weight is large beside the probability, heaviest first.
+
+        Beside its mean weight for those behind a plane; points before all planes belong to none known.
+        """
+        most = starts(evaluator, 4 if evaluator.dimension <= LOW_DIMENSION else 16)
         if not self.probability > 0:
             return seen[:0]
-        cover = self.cover(seen) / (1.0 + max(self.fitted_variance, 0.0))
+        cover = self.cover(seen)
+        explained = self.planes.depth(seen).max(axis=1, initial=-np.inf) >= 0
+        usual = np.where(explained, 1.0 + max(self.fitted_variance, 0.0), 1.0)
         heavy = np.argsort(-cover, kind="stable")
-        return diverse(seen[heavy[cover[heavy] > UNCOVERED][:200]], most)
+        return diverse(seen[heavy[(cover > UNCOVERED * usual)[heavy]][:200]], most)
 
 
 def _balance(history, u):

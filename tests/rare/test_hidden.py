@@ -9,7 +9,7 @@ from scipy import stats
 
 import physsynth as ps
 from physsynth.rare.evaluator import Evaluator
-from physsynth.rare.form import corners
+from physsynth.rare.form import corners, search
 from physsynth.rare.hidden import away
 from physsynth.rare.planes import Planes
 
@@ -168,3 +168,28 @@ def test_points_away_from_planes_keep_their_distance_and_lie_before_all():
     v = away(u, planes)
     assert np.all(v[:, :4] <= 1e-12)
     np.testing.assert_allclose(np.linalg.norm(v, axis=1), np.linalg.norm(u, axis=1), rtol=1e-9)
+
+
+def test_the_far_side_of_an_island_is_no_design_point():
+    middle = jnp.array([4.0, 0.0, 0.0])
+    evaluator = Evaluator(
+        lambda p: jnp.linalg.norm(p["u"] - middle) - 0.8, ps.ParameterSpace.standard_normal(3), 10_000
+    )
+    found = search(evaluator, np.array([[4.7, 0.0, 0.1], [4.5, 0.1, 0.0], [0.1, 0.1, 0.0]]))
+    # The nearest point of the sphere is 4 - 0.8 away; its farthest, 4.8 away, has a slope towards the origin.
+    np.testing.assert_allclose(found.reliability_index, 3.2, atol=0.05)
+    assert len(found.u) + len(found.stuck) == 3
+
+
+@pytest.mark.parametrize(("d", "radius"), [(2, 0.5), (3, 0.8)])
+def test_an_island_beside_a_smooth_mode_is_met(d, radius):
+    middle = jnp.zeros(d).at[1].set(4.0)
+    island = stats.ncx2.cdf(radius**2, d, 16.0)
+    bound, exact = stats.norm.isf(island), 1 - (1 - island) ** 2
+    for seed in range(6):
+        event = _estimate(
+            lambda u: jnp.minimum(bound - u[0], 10 * (jnp.linalg.norm(u - middle) - radius)), d, seed
+        )
+        # Were the island missed, the probability would be half.
+        assert event.converged
+        assert event.probability == pytest.approx(exact, rel=4 * event.cov)
