@@ -26,6 +26,7 @@ from pinn_references import _hopf_cole, grid, relative_l2
 from physsynth import pinn
 from physsynth.core.space import Parameter
 from physsynth.pinn.estimate import estimate
+from physsynth.pinn.linearised import corrected
 from physsynth.pinn.objective import Objective
 from physsynth.pinn.optimisers import Adam, Broyden
 from physsynth.pinn.terms import EQUATION, sample
@@ -143,6 +144,7 @@ def case(name: str, family: Family, rng: np.random.Generator) -> dict:
     rounds = 1 if stuck else int(rng.integers(1, MOST_ROUNDS))
     trail = train(family, rng, c, stuck, rounds)
     found = estimate(family.objective, trail, {EQUATION: 1.0}, rng, {"c": c})
+    found = corrected(found, family.objective, trail[-1], {EQUATION: 1.0}, rng, {"c": c})
     truth = family.exact(family.grid, float(c))
     error = relative_l2(np.asarray(family.field(trail[-1], c)), truth)
     return {
