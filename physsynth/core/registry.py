@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import traceback
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any
 
-from physsynth.core.errors import SimulationError, unknown_name
+from physsynth.core.errors import PhyssynthError, SimulationError, unknown_name
 
 if TYPE_CHECKING:
     from physsynth.core.simulator import Simulator
@@ -26,7 +27,9 @@ def find(name: str, **options: Any) -> Simulator:
     UnknownNameError
         If no installed package registers the name, or an option is not declared.
     SimulationError
-        If the package that registers it cannot be imported.
+        If the package that registers it cannot be imported, or what it registers is no simulator.
+    PhyssynthError
+        If the simulator's declaration is at fault.
 
     Examples
     --------
@@ -36,17 +39,32 @@ def find(name: str, **options: Any) -> Simulator:
     known = _registered()
     if name not in known:
         raise unknown_name("simulator", name, known, key="simulator.name")
+    found = _load(known[name])
+    if not hasattr(found, "configure"):
+        raise SimulationError(
+            "what is registered is no simulator",
+            key=name,
+            wanted=f'a simulator at "{known[name].value}", made by define_simulator',
+            got=type(found).__name__,
+        )
+    return found.configure(**options) if options else found
+
+
+def _load(point):
+    """Import a simulator; whatever its module raises is its author's to mend."""
     try:
-        found = known[name].load()
-    except (ImportError, AttributeError) as reason:
+        return point.load()
+    except PhyssynthError:
+        raise
+    except Exception as reason:
+        last = traceback.extract_tb(reason.__traceback__)[-1]
         raise SimulationError(
             "a registered simulator cannot be imported",
-            key=name,
-            wanted=f'an object at "{known[name].value}"',
-            got=f"{type(reason).__name__}: {reason}",
-            advice="reinstall the package that registers it",
+            key=point.name,
+            wanted=f'an object at "{point.value}"',
+            got=f"{type(reason).__name__}: {reason} ({last.filename}, line {last.lineno})",
+            advice="mend the module, or reinstall the package that registers it",
         ) from reason
-    return found.configure(**options) if options else found
 
 
 def _registered() -> dict[str, EntryPoint]:

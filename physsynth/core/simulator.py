@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from physsynth.core.constraints import Constraint
+from physsynth.core.declaration import check_kinds, check_known
 from physsynth.core.equation import Equation
 from physsynth.core.errors import ParameterError, unknown_name
 from physsynth.core.limits import LimitState
@@ -211,6 +212,11 @@ def define_simulator(
     equation : Equation, optional
         The differential equation behind it, from which a network can be trained in its place.
 
+    Raises
+    ------
+    ParameterError, UnknownNameError
+        If an entry is of the wrong kind, or names a parameter or an option that is not declared.
+
     Examples
     --------
     >>> import numpyro.distributions as dist
@@ -224,7 +230,19 @@ def define_simulator(
     >>> round(float(free_fall({"height": 4.905})["duration"]), 3)
     1.0
     """
+    kinds = (("parameters", parameters, Parameter), ("outputs", outputs, Output))
+    kinds += (("limit_states", limit_states or {}, LimitState), ("options", options or {}, Option))
+    for argument, given, kind in kinds:
+        check_kinds(name, argument, given, kind)
     specs = dict(options or {})
+    named = {"validity": validity or {}, "lower_bounds": lower_bounds or {}}
+    for argument, given in named.items():
+        check_known(name, argument, given, parameters, "parameter")
+    for output, spec in outputs.items():
+        check_kinds(name, f"outputs.{output}.dims", spec.dims, Coordinate)
+        along = [place.option for place in spec.dims.values()]
+        check_known(name, f"outputs.{output}.dims", along, specs, "option")
+    check_known(name, "step", [step] if step else [], specs, "option")
 
     def declare(function):
         return Simulator(
