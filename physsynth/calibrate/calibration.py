@@ -48,6 +48,18 @@ class Calibration:
             {"quantity": list(columns)},
         )
 
+    @property
+    def mixed(self) -> bool:
+        """Whether the chains agree and none diverged."""
+        agreement, _, _, divergences, _ = self.checks()
+        return agreement.passed and divergences.passed
+
+    @property
+    def quality(self) -> tuple[int, float]:
+        """How many checks pass, and the smallest bulk effective sample size: what tells forms apart."""
+        checks = self.checks()
+        return sum(check.passed for check in checks), checks[1].value
+
     def checks(self) -> list[Check]:
         """Return the checks that a posterior must pass before anything is concluded from it."""
         table, stats = self.diagnostics, self.tree["sample_stats"].to_dataset()

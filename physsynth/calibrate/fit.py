@@ -130,6 +130,9 @@ def fit(
 ) -> Calibration:
     """Draw from the posterior of a NumPyro model.
 
+    Where the chains of a `SimulatorModel` diverge or disagree, it is drawn in its other form too, and the
+    better of the two is returned: how many measurements a member has does not tell how much they say.
+
     Parameters
     ----------
     model : callable
@@ -168,8 +171,20 @@ def fit(
         if method not in METHODS:
             raise unknown_name("calibration method", method, METHODS, key="method")
         method = METHODS[method]
+
+    def drawn(form):
+        return _drawn(form, method, key, (draws, warmup, chains), args, kwargs)
+
+    first, other = drawn(model), getattr(model, "other_form", None)
+    if other is None or first.mixed:
+        return first
+    return max(first, drawn(other), key=lambda found: found.quality)
+
+
+def _drawn(model, method, key, lengths, args, kwargs):
+    """Draw from a model as it stands."""
     sample_key, predict_key = jax.random.split(key)
-    sites, stats = method(model, sample_key, draws, warmup, chains, args, kwargs)
+    sites, stats = method(model, sample_key, *lengths, args, kwargs)
     if not sites:
         raise ParameterError("nothing to sample", key="model", wanted="a site without data", got="none")
     groups = {"posterior": sites, "sample_stats": stats}

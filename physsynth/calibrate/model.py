@@ -15,7 +15,7 @@ Statistical Science 22.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -34,11 +34,15 @@ from physsynth.core.normal import from_normal
 
 @dataclass(frozen=True)
 class SimulatorModel:
-    """A hierarchical NumPyro model of a simulator; call it inside NumPyro, or pass it to `fit`."""
+    """A hierarchical NumPyro model of a simulator; call it inside NumPyro, or pass it to `fit`.
+
+    `form` says whether it is centred; None leaves that to the number of measurements of each member.
+    """
 
     experiment: Experiment
     members: Members
     noise: Noise
+    form: bool | None = None
 
     @property
     def sim(self) -> Simulator:
@@ -48,8 +52,15 @@ class SimulatorModel:
     @property
     def centred(self) -> bool:
         """Whether members' values are drawn directly: right where each member's data tell them apart."""
+        if self.form is not None:
+            return self.form
         per_member = np.mean(np.asarray(self.experiment.design.mask).sum(1))
         return bool(per_member >= 2 * len(self.members.populations))
+
+    @property
+    def other_form(self) -> SimulatorModel | None:
+        """The same posterior in the other form, centred or not; None where nothing varies between members."""
+        return replace(self, form=not self.centred) if self.members.populations else None
 
     @property
     def shared(self) -> tuple[str, ...]:

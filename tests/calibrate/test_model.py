@@ -3,9 +3,11 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import numpyro
 import numpyro.distributions as dist
 import pytest
 import xarray as xr
+from numpyro.infer import Predictive
 from numpyro.infer.util import log_density
 from scipy import stats
 
@@ -219,3 +221,28 @@ def test_an_output_that_depends_on_something_unknown(measurements):
             {"reaction_time": dist.LogNormal(0.0, 0.5)},
             Noise(dist.HalfNormal(1.0)),
         )
+
+
+class Divergent:
+    """Draws from the prior, and says that chains diverged in one of the forms."""
+
+    def __init__(self, centred):
+        self.centred = centred
+
+    def __call__(self, model, key, draws, warmup, chains, args, kwargs):
+        hidden = numpyro.handlers.block(model, hide=[model.experiment.output])
+        sites = Predictive(hidden, num_samples=chains * draws)(key)
+        energy = jax.random.normal(key, (chains, draws))
+        diverging = jnp.full((chains, draws), model.centred == self.centred)
+        shaped = {name: value.reshape(chains, draws, *value.shape[1:]) for name, value in sites.items()}
+        return shaped, {"diverging": diverging, "energy": energy}
+
+
+@pytest.mark.parametrize("centred", [True, False])
+def test_chains_that_diverge_are_drawn_in_the_other_form(model, centred):
+    assert model.centred
+    assert not model.other_form.centred
+    found = ps.calibrate.fit(model, jax.random.key(0), draws=500, method=Divergent(centred))
+    assert found.mixed
+    assert ("clearance_standardised" in found.draws) == centred
+    assert ("clearance_log_own" in found.draws) != centred

@@ -50,7 +50,7 @@ class Calibrate:
         )
         write(job.folder / "calibration.nc", calibration.tree)
         typical = {name: _quantiles(values) for name, values in _typical(model, calibration.draws).items()}
-        summary = {**calibration.summary(), "typical": typical, **_about(model)}
+        summary = {**calibration.summary(), "typical": typical, **_about(model, calibration.draws)}
         summary["checks"] = [*summary["checks"], *_network_checks(job, model, calibration.draws)]
         write_json(job.folder / SUMMARY, summary)
 
@@ -106,12 +106,12 @@ def _quantiles(values):
     return dict(zip(("q05", "q50", "q95"), np.quantile(values, [0.05, 0.5, 0.95]).tolist(), strict=True))
 
 
-def _about(model):
+def _about(model, draws):
     units = {model.members.variable(name): model.members.unit(name) for name in model.members.priors}
     return {
         "units": units,
         "members": int(model.experiment.design.mask.shape[0]),
         "measurements": int(np.asarray(model.experiment.design.mask).sum()),
         "bounded": [name for name in model.members.priors if name in model.sim.lower_bounds],
-        "centred": model.centred,
+        "centred": any(name.endswith("_log_own") for name in draws),
     }

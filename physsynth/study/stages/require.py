@@ -242,9 +242,13 @@ def _summary(job, need, outside):
     statement = need.statement(context, in_hand)
     return {
         **need.summary(),
-        # A number that is never reached has no place in JSON.
-        "checks": [{**check.summary(), "value": float(min(check.value, MOST))} for check in need.checks],
+        "checks": [{**check.summary(), "value": _finite(check.value)} for check in need.checks],
         "statement": statement,
         "headline": f"{statement['verdict']} {statement['number']}",
         "share_outside_measured_range": outside,
     }
+
+
+def _finite(value):
+    """Return a number that JSON has a place for: one never reached is huge, and one of nothing is 0."""
+    return float(np.nan_to_num(value, nan=0.0, posinf=MOST, neginf=-MOST))
