@@ -15,7 +15,7 @@ from physsynth.core import files
 from physsynth.core.errors import ParameterError
 from physsynth.pinn.conditions import Symmetry
 from physsynth.pinn.networks import as_data
-from physsynth.pinn.solution import signature
+from physsynth.pinn.solution import same_problem, signature
 from physsynth.pinn.training import State, Training
 
 _EVERY_SECONDS = 30.0
@@ -68,7 +68,7 @@ class Checkpoint:
             return state
         data = files.read(self.path)
         kept = json.loads(data["state"].values.tobytes())
-        if kept["run"] != self._run():
+        if not self._is_mine(kept["run"]):
             raise ParameterError(
                 "a checkpoint of another run",
                 file=self.path,
@@ -81,6 +81,11 @@ class Checkpoint:
         trail, memory = jax.tree.unflatten(shape, leaves)
         place = (kept["stage"], kept["age"], kept["history"])
         return State(trail[-1], memory, kept["scales"], *place, tuple(trail), state.key)
+
+    def _is_mine(self, stored):
+        theirs, mine = dict(stored), self._run()
+        mine.pop("problem")
+        return same_problem(theirs.pop("problem"), self.training.objective.trial.problem) and theirs == mine
 
     def _run(self):
         trial = self.training.objective.trial

@@ -44,7 +44,9 @@ def check(problem: Problem) -> None:
         _check_condition(problem, condition)
     _check_number_of_equations(problem)
     for field in problem.fields:
+        _check_used(problem, field)
         _check_determined(problem, field)
+        _check_not_overdetermined(problem, field)
     _check_contradictions(problem)
 
 
@@ -148,6 +150,51 @@ def _check_determined(problem, field):
                 advice="add an Initial, Dirichlet, Neumann, Robin or Periodic condition",
             )
     _check_level(problem, field, own)
+
+
+def _check_used(problem, field):
+    """A field that no equation reads is whatever it happens to be."""
+    measured = any(isinstance(c, Data) and c.field in (field, None) for c in problem.conditions)
+    if not problem.enters(field) and not measured:
+        raise ParameterError(
+            "a field that enters no equation",
+            key="residual",
+            wanted=f"an equation of {field} or its derivatives",
+            got="a residual that is the same for all of its values",
+        )
+
+
+def _check_not_overdetermined(problem, field):
+    """A derivative of order k >= 2 takes k values and slopes along its coordinate, not more.
+
+    Of first order, a value that the equation implies anyway is often given at both ends.
+    """
+    own = [c for c in problem.conditions if getattr(c, "field", None) in (field, None)]
+    if any(isinstance(c, Data | Integral) for c in own):
+        return
+    for name, order in _counted(problem, field).items():
+        given = {place for condition in own for place in _places(problem, condition, name)}
+        if len(given) > order >= 2:
+            raise ParameterError(
+                "conditions that overdetermine the problem",
+                key=f"conditions on {field}",
+                wanted=f"{order} along {name}, where the equation has a derivative of order {order}",
+                got=f"{len(given)}: " + ", ".join(sorted(given)),
+                advice="leave some of them out; where they are measurements, give them as Data",
+            )
+
+
+def _places(problem, condition, name):
+    """Return what a condition gives along a coordinate, and where."""
+    kind = type(condition).__name__
+    if isinstance(condition, Initial):
+        start = f"{name} = {problem.domain.intervals[name][0]:g}"
+        given = [f"Dirichlet at {start}"] + [f"Neumann at {start}"] * (condition.rate is not None)
+        return given if condition.along == name else []
+    if not isinstance(condition, Dirichlet | Neumann | Robin):
+        return []
+    ends = faces(condition.on, problem.domain.intervals)
+    return [f"{kind} at {name} = {position:g}" for along, position in ends if along == name]
 
 
 def _counted(problem, field):

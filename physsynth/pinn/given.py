@@ -30,6 +30,16 @@ def check_given(residual: Any, conditions: Any, parameters: Mapping[str, Any], f
         _check_parameter(name, value)
 
 
+def check_key(key: Any) -> None:
+    """Raise unless this is a JAX key."""
+    try:
+        good = jax.random.key_data(key).ndim == 1
+    except (TypeError, ValueError, AttributeError):
+        good = False
+    if not good:
+        raise ParameterError("not a JAX key", key="key", wanted="jax.random.key(0)", got=repr(key))
+
+
 def listed(conditions: Any) -> tuple[Condition, ...]:
     """Return conditions as a tuple, if they are several."""
     kinds = get_args(Condition)

@@ -11,6 +11,8 @@ charged with the stability constant C that training has measured:
 
     |e| <= |J_u d| + C |r - J_r d|.
 
+The least squares are damped such that the least is left there.
+
 A change of the fields as large as they are, that the residual, as small as it is, does not exclude, says that
 the equation and its conditions do not determine them.
 
@@ -37,7 +39,7 @@ _POOL = 4
 # Of a large network's weights so many are moved, drawn at random.
 _MOST_WEIGHTS = 1500
 # Relative to the largest singular value: of the step, and of the directions that are hardly determined.
-_DAMPING = 1e-13
+_DAMPINGS = tuple(10.0**-power for power in range(2, 14))
 _HARDLY = (1e-8, 1e-10, 1e-12)
 _POWER_STEPS = 12
 
@@ -87,8 +89,9 @@ def corrected(
         here, there = (_linear(objective, weights, scales, rng, at or {}) for _ in range(2))
     if not all(np.all(np.isfinite(part)) for part in (here.r, here.J, there.r, there.J)):
         return found
-    step, hardly = _steps(here)
-    left = min(_norm(there.r - there.J @ step), _norm(there.r))
+    steps, hardly = _steps(here)
+    lefts = np.linalg.norm(there.r[:, None] - there.J @ steps, axis=0)
+    step, left = steps[:, np.argmin(lefts)], min(float(np.min(lefts)), _norm(there.r))
     relative = {
         name: moved + _ratio(found.stability[name] * left, _norm(there.u[name]))
         for name, moved in there.moved(step).items()
@@ -131,15 +134,16 @@ def _drawn(objective, weights, scales, rng, at) -> Batches:
 
 
 def _steps(linear: _Linear) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Return the step that explains the residual, and directions that change the fields most a residual."""
+    """Return steps (weight, damping) that explain the residual, and directions that it hardly sees."""
     n = linear.J.shape[1]
     both = np.column_stack([linear.J, linear.r])
     triangle = np.asarray(qr(both, mode="r", overwrite_a=True, check_finite=False)[0])
     left, sizes, right = np.linalg.svd(triangle[:n, :n], full_matrices=False)
-    along = left.T @ triangle[: len(left), n]
-    step = right.T @ (along * sizes / (sizes**2 + (_DAMPING * sizes[0]) ** 2))
+    along = (left.T @ triangle[: len(left), n])[:, None]
+    damped = sizes[:, None] / (sizes[:, None] ** 2 + (np.array(_DAMPINGS) * sizes[0]) ** 2)
+    steps = right.T @ (along * damped)
     fields = np.concatenate([K / max(_norm(linear.u[name]), 1e-300) for name, K in linear.K.items()])
-    return step, [_most_moving(fields, right.T / np.hypot(sizes, small * sizes[0])) for small in _HARDLY]
+    return steps, [_most_moving(fields, right.T / np.hypot(sizes, small * sizes[0])) for small in _HARDLY]
 
 
 def _most_moving(fields, scaled):

@@ -174,6 +174,10 @@ class Problem:
         """Whether the equations use a derivative of a field."""
         return index in self._trace[1][field]
 
+    def enters(self, field: str) -> bool:
+        """Whether the equations use a field at all."""
+        return bool(self._trace[1][field])
+
     @property
     def _settings(self) -> dict[str, float | Parameter]:
         return dict(self.parameters or {})  # type: ignore[arg-type]

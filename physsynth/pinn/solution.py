@@ -22,6 +22,7 @@ from physsynth.pinn.domain import Interval
 from physsynth.pinn.estimate import ErrorEstimate
 from physsynth.pinn.evolution import time_of
 from physsynth.pinn.field import Field
+from physsynth.pinn.fingerprint import agree, fingerprint
 from physsynth.pinn.objective import Objective
 from physsynth.pinn.problem import Problem
 from physsynth.pinn.symmetry import in_words
@@ -62,14 +63,21 @@ class Solution:
     estimate: ErrorEstimate
     before: Solution | None = None
 
-    def __call__(self, **variables):
+    def __call__(self, *positions, **variables):
         """Return the field at coordinates (and parameters) of any shapes that broadcast; a dict of several.
 
         Raises
         ------
         UnknownNameError, ParameterError
-            If a coordinate is missing or not declared.
+            If a coordinate is missing, not declared, or given without its name.
         """
+        if positions:
+            names = ", ".join(f"{name}=..." for name in self.problem.variables)
+            raise ParameterError(
+                "coordinates without their names",
+                wanted=f"solution({names})",
+                got=f"{len(positions)} by position",
+            )
         values = self.evaluate(variables)
         return next(iter(values.values())) if len(values) == 1 else values
 
@@ -202,7 +210,7 @@ class Solution:
         """
         data = files.read(Path(path))
         stored = json.loads(data.attrs["solution"])
-        if stored["problem"] != signature(problem):
+        if not same_problem(stored["problem"], problem):
             raise DataError(
                 "a solution of another problem",
                 file=path,
@@ -267,7 +275,7 @@ class Solution:
 
 
 def signature(problem: Problem) -> dict:
-    """Return what of a problem can be compared without running it, its symmetries aside."""
+    """Return what of a problem can be compared, its symmetries aside."""
     return {
         "variables": {name: [float(end) for end in ends] for name, ends in problem.variables.items()},
         "fields": list(problem.fields),
@@ -275,7 +283,14 @@ def signature(problem: Problem) -> dict:
         "derivatives": [list(index) for index in problem.indices.members],
         "conditions": [type(condition).__name__ for condition in _without_symmetries(problem)],
         "equations": list(problem.equations) or [EQUATION],
+        "values": list(fingerprint(problem)),
     }
+
+
+def same_problem(stored: Mapping[str, Any], problem: Problem) -> bool:
+    """Whether a stored signature is that of a problem."""
+    mine, theirs = signature(problem), dict(stored)
+    return agree(theirs.pop("values", ()), mine.pop("values")) and theirs == mine
 
 
 def _evolving(problem) -> str:

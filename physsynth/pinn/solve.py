@@ -15,6 +15,7 @@ from physsynth.pinn.budget import Budget
 from physsynth.pinn.checkpoint import Checkpoint
 from physsynth.pinn.conditions import Symmetry
 from physsynth.pinn.evolution import time_of
+from physsynth.pinn.given import check_key
 from physsynth.pinn.growth import Growth, trained
 from physsynth.pinn.linearised import error_of
 from physsynth.pinn.marching import March, Recipe, Walk
@@ -85,7 +86,7 @@ def solve(
     Raises
     ------
     ParameterError
-        If a parameter has no value, or the checkpoint is of another run.
+        If a parameter has no value, the key is none, or the checkpoint is of another run.
 
     Examples
     --------
@@ -96,6 +97,7 @@ def solve(
     >>> bool(jnp.abs(solution(x=0.5) - 0.25) < 1e-4), solution.converged
     (True, True)
     """
+    check_key(key)
     if problem.ranges:
         raise ParameterError(
             "a parameter without a value",

@@ -21,6 +21,7 @@ from physsynth.pinn.ansatz import Ansatz
 from physsynth.pinn.budget import Budget
 from physsynth.pinn.conditions import Dirichlet, Initial, Symmetry
 from physsynth.pinn.domain import Interval
+from physsynth.pinn.given import check_key
 from physsynth.pinn.networks import MLP, Architecture
 from physsynth.pinn.problem import Problem
 from physsynth.pinn.sampling import Sampling
@@ -196,6 +197,7 @@ def emulate(
 
 
 def _trained(problem, key, budget, symmetries=None, **settings) -> Solution:
+    check_key(key)
     whole = posed(problem, None if symmetries is None else tuple(symmetries))
     usual = {
         "network": MLP(width=_WIDTH),
