@@ -79,6 +79,7 @@ def arguments() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--seeds", type=int, default=50, help="0 to measure the peers only, ours being there")
+    parser.add_argument("--first", type=int, default=0, help="the first seed of ours")
     parser.add_argument("--problems", nargs="*", choices=list(PROBLEMS), metavar="NAME")
     parser.add_argument("--method", default="auto", choices=list(ps.rare.METHODS))
     parser.add_argument("--target-cov", type=float, default=0.05)
@@ -101,8 +102,9 @@ def measure(problem: Problem, options: argparse.Namespace) -> dict:
     start, row = time.perf_counter(), {}
     g, space = limit_state(problem, options.rotate), ps.ParameterSpace.standard_normal(problem.dimension)
     if options.seeds:
-        runs = [one(g, space, seed, options) for seed in range(options.seeds)]
-        row = summary(problem, runs) | {"seconds": time.perf_counter() - start, "seeds": options.seeds}
+        seeds = range(options.first, options.first + options.seeds)
+        row = summary(problem, [one(g, space, seed, options) for seed in seeds])
+        row |= {"seconds": time.perf_counter() - start, "seeds": options.seeds, "first": options.first}
     if options.peers:
         from rare_peers import peers
 

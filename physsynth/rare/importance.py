@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+from scipy.sparse.csgraph import connected_components
 from scipy.special import logsumexp
 
 from physsynth.rare.draws import Draws
@@ -37,6 +38,8 @@ LEAST_ROUNDS = 3
 LOOK = 5000
 MANY = 8
 NOTABLE = 0.05
+# The cosine of planes that may be of one mode.
+NEIGHBOURS = 0.75
 RAYS = 8
 # Effective failing points that prove a probability, and the share of it below which a subset run missed it.
 SURE, ASTRAY = 20, 0.01
@@ -77,7 +80,7 @@ class Importance:
     recaptures: int = 3
     generosity: float = 2.0
     of_mode: int = 200
-    share_cov: float = 0.07
+    share_cov: float = 0.06
     surprises: int = 2
 
     def run(self, evaluator: Evaluator, rng: np.random.Generator, target_cov: float) -> Estimate:
@@ -217,6 +220,11 @@ class Plan:
             return 0
         share = np.bincount(self._owner(self.u), self.weight)
         return int(np.sum(share >= NOTABLE * self.probability))
+
+    @property
+    def _grouped(self):
+        """Number of the group of each plane: neighbours, as around one curved boundary, are of one mode."""
+        return connected_components(self.planes.direction @ self.planes.direction.T > NEIGHBOURS)[1]
 
     def _owner(self, u):
         return np.argmax(self.planes.depth(u), axis=1)
@@ -362,7 +370,7 @@ class Plan:
         """Return the draws that the probability of each notable mode still wants, at most so many."""
         if not self.notable:
             return 0
-        weight, owner = np.exp(-drawn.log_ratio), self._owner(drawn.u)
+        weight, owner = np.exp(-drawn.log_ratio), self._grouped[self._owner(drawn.u)]
         modes = [drawn.mean(np.where(owner == k, weight, 0.0)) for k in np.unique(owner[drawn.g <= 0])]
         least = NOTABLE * drawn.spread.probability
         cov = max((mode.cov for mode in modes if mode.probability >= least), default=0.0)
