@@ -79,7 +79,7 @@ def verify(path: str | Path) -> Verification:
     listed = manifest.read(folder)
     contents = {name: _content(folder / name) for name in listed["files"]}
     intact = {name: data for name, data in contents.items() if data is not None and _same(listed, name, data)}
-    rows = [_own_digest(listed), *_files(listed, contents), _nothing_else(folder, listed)]
+    rows = [_own_digest(folder, listed), *_files(listed, contents), _nothing_else(folder, listed)]
     return Verification(listed["title"], listed["digest"], (*rows, *_promises(folder, listed, intact)))
 
 
@@ -93,9 +93,13 @@ def _same(listed, name: str, data: bytes) -> bool:
     return len(data) == entry["size"] and manifest.sha256(data) == entry["sha256"]
 
 
-def _own_digest(listed) -> Row:
-    found = manifest.digest(listed)
-    return Row(manifest.NAME, found == listed["digest"], f"sha256 {listed['digest']}", f"sha256 {found}")
+def _own_digest(folder: Path, listed) -> Row:
+    """The manifest's digest is of its content; its bytes have one form, so that none can be added unseen."""
+    found = f"sha256 {manifest.digest(listed)}"
+    if (folder / manifest.NAME).read_bytes() != manifest.canonical(listed):
+        found = f"{found}, in other bytes than physsynth writes"
+    wanted = f"sha256 {listed['digest']}"
+    return Row(manifest.NAME, found == wanted, wanted, found)
 
 
 def _files(listed, contents) -> Iterator[Row]:

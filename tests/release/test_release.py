@@ -126,6 +126,16 @@ def test_a_link_does_not_stand_for_a_file(tmp_path):
     assert failed(folder) == ["study.toml"]
 
 
+@pytest.mark.parametrize(
+    "edit", [lambda text: text + " ", lambda text: text.replace("{", '{"format": "", ', 1)]
+)
+def test_bytes_added_to_a_manifest_are_seen(tmp_path, edit):
+    folder = built(tmp_path / "release")
+    path = folder / "manifest.json"
+    path.write_text(edit(path.read_text()))
+    assert failed(folder) == ["manifest.json"]
+
+
 def test_an_edited_manifest_betrays_itself(tmp_path):
     folder = built(tmp_path / "release")
     text = (folder / "manifest.json").read_text()
