@@ -35,6 +35,8 @@ from physsynth.require.present import Present
 
 LEAST_SHARE = 0.5
 FREEDOM, WIDER = 7.0, 1.15
+# Effective particles below which a cloud says nothing of a width.
+FEWEST = 4.0
 
 
 class Cloud(NamedTuple):
@@ -129,7 +131,7 @@ def grow(
     stops = jnp.asarray((0, *grid))
 
     def take(index, cloud):
-        log_weights = cloud.log_weights + evidence.log_likelihood(cloud.seen, index)
+        log_weights = cloud.log_weights + _possible(evidence.log_likelihood(cloud.seen, index))
         cloud = cloud._replace(log_weights=log_weights)
         thin = effective_size(log_weights) < LEAST_SHARE * cloud.fresh
         cloud = jax.lax.cond(thin, lambda old: renew(old, evidence, index + 1), lambda old: old, cloud)
@@ -140,7 +142,7 @@ def grow(
         cloud = jax.lax.fori_loop(stops[place], stops[place + 1], take, cloud)
         look = jax.random.fold_in(cloud.key, stops[place + 1])
         value = width(look, cloud.particles, normalised(cloud.log_weights))
-        return place + 1, cloud, widths.at[place].set(value)
+        return place + 1, cloud, widths.at[place].set(_of_the_living(value, cloud.log_weights))
 
     def unfinished(state):
         place, _, widths = state
@@ -171,7 +173,7 @@ def renew(cloud: Cloud, evidence: Evidence, taken: Int[Array, ""]) -> Cloud:
     idle = -0.5 * jnp.sum(jnp.where(fixed, unit**2, 0.0), axis=0)
     start = evidence.present.log_density(particles) + idle - proposal
     log_weights = jax.lax.fori_loop(
-        0, taken, lambda i, known: known + evidence.log_likelihood(seen, i), start
+        0, taken, lambda i, known: known + _possible(evidence.log_likelihood(seen, i)), _possible(start)
     )
     size = effective_size(log_weights)
     return cloud._replace(particles=particles, seen=seen, log_weights=log_weights, key=key, fresh=size)
@@ -211,9 +213,12 @@ def reweigh(
     def step(state):
         place, log_weights, least, widths = state
         log_weights = jax.lax.fori_loop(
-            stops[place], stops[place + 1], lambda i, known: known + log_likelihood(i), log_weights
+            stops[place],
+            stops[place + 1],
+            lambda i, known: known + _possible(log_likelihood(i)),
+            log_weights,
         )
-        value = width(normalised(log_weights))
+        value = _of_the_living(width(normalised(log_weights)), log_weights)
         least = jnp.minimum(least, effective_size(log_weights))
         return place + 1, log_weights, least, widths.at[place].set(value)
 
@@ -229,14 +234,31 @@ def reweigh(
 
 
 def normalised(log_weights: Float[Array, " particle"]) -> Float[Array, " particle"]:
-    """Return weights that sum to one."""
-    return jax.nn.softmax(log_weights)
+    """Return weights that sum to one; all 0 where no particle is possible."""
+    weights = _weights(log_weights)
+    return weights / jnp.maximum(jnp.sum(weights), 1.0)
 
 
 def effective_size(log_weights: Float[Array, " particle"]) -> Float[Array, ""]:
-    """Return the effective sample size, (sum w)^2 / sum w^2."""
-    weights = jnp.exp(log_weights - jnp.max(log_weights))
-    return jnp.sum(weights) ** 2 / jnp.sum(weights**2)
+    """Return the effective sample size, (sum w)^2 / sum w^2; 0 where no particle is possible."""
+    weights = _weights(log_weights)
+    return jnp.sum(weights) ** 2 / jnp.maximum(jnp.sum(weights**2), 1.0)
+
+
+def _weights(log_weights):
+    """Return weights of which the largest is 1; all 0 where no particle is possible."""
+    largest = jnp.max(log_weights)
+    return jnp.exp(log_weights - jnp.where(jnp.isneginf(largest), 0.0, largest))
+
+
+def _possible(log_density):
+    """Return a log density that is no number, as where a simulation failed, as that of the impossible."""
+    return jnp.where(jnp.isnan(log_density), -jnp.inf, log_density)
+
+
+def _of_the_living(width, log_weights):
+    """Return a width; not a number, and so never met, where too few particles are left to have one."""
+    return jnp.where(effective_size(log_weights) >= FEWEST, width, jnp.nan)
 
 
 def unbiased(weights: Float[Array, " particle"]) -> Float[Array, ""]:

@@ -12,8 +12,10 @@ from physsynth.require.engine import (
     Evidence,
     effective_size,
     first_crossings,
+    grow,
     renew,
     resample,
+    reweigh,
     sizes,
     truth_and_others,
 )
@@ -86,3 +88,28 @@ def test_truths_are_spread_and_never_among_the_particles():
         assert len(set(np.asarray(others).tolist())) == 20
         truths.append(int(truth))
     assert truths == [0, 7, 14, 21, 28, 35, 42]
+
+
+@pytest.mark.parametrize("share", [1.0, 0.5])
+def test_a_future_that_no_particle_explains_never_meets_its_target(share):
+    """Where the likelihood is no number for all particles no width is known; for half, the others speak."""
+    rows = np.random.default_rng(0).normal(size=(400, 1))
+    particles = jnp.asarray(rows.T)
+
+    def log_likelihood(seen, index):
+        return jnp.where(jnp.arange(400) < share * 400, jnp.nan, -0.5 * seen[0] ** 2)
+
+    def width(look, cloud, weights):
+        return jnp.sqrt(weights @ (cloud[0] - weights @ cloud[0]) ** 2)
+
+    evidence = Evidence(Present.of(rows), lambda cloud: cloud, log_likelihood)
+    target = jnp.asarray(0.4)
+    grown = grow(jax.random.key(0), particles, evidence, width, (2, 8), target)
+    kept = reweigh(
+        lambda i: log_likelihood(particles, i), lambda w: width(None, particles, w), 400, (2, 8), target
+    )
+    for path in (grown, kept):
+        # Prior N(0, 1) and n observations 0 of variance 1: sd 0.58 at 2, and 0.33 at 8.
+        needed = first_crossings(np.asarray(path.widths)[None], (2, 8), 0.4)
+        assert np.isinf(needed[0]) == (share == 1.0)
+        assert (path.least_size == 0) == (share == 1.0)
