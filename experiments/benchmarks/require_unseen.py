@@ -156,7 +156,7 @@ def sds(problem: Unseen, totals):
     return jax.lax.map(one, totals, batch_size=16)
 
 
-def replication(problem: Unseen, seed: int, futures: int = 100) -> tuple[Requirement, float]:
+def replication(problem: Unseen, seed: int, futures: int = 60) -> tuple[Requirement, float]:
     """Draw a truth and its pilot, forecast, then measure by the plan until the target is met."""
     rng = np.random.default_rng([seed, 17])
     truth = np.array(problem.centre) + np.array(problem.spread) * rng.standard_normal(len(problem.centre))

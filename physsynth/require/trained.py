@@ -6,8 +6,11 @@ measurements i, so their difference is a mean of
 
     d_i(k) = loss of a model trained on k real ones at i - loss of the synthetic model at i,
 
-with the variance of a mean over n held-out measurements, plus that of training sets, of which n real
-measurements give only n / k that share nothing.
+with the variance of a mean over n held-out measurements, plus that of training sets. Of n real measurements
+two sets of size k have k / n in common, and the errors of what is fitted are correlated by as much; the risk,
+near its least, is quadratic in these errors, so that two sets share (k / n)^2 of the variance T. Splits
+differ by the rest of it and by the scatter of their held-out parts, which tells T; as T falls about like
+1 / k^2, neighbouring sizes tell it together.
 
 Source: Nadeau and Bengio (2003), Mach. Learn. 52, 239 (variance when training sets overlap); Fieller (1954),
 J. R. Stat. Soc. B 16, 175 (the interval is the set of k at which the two cannot be told apart).
@@ -31,6 +34,7 @@ from physsynth.require.worth import Finding
 
 Sample = Float[np.ndarray, "n ..."]
 FOLDS = 5
+_PASSES = 3
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,7 @@ class Trained:
         gap = self._gap(rng, real, whole)
         still = max(float(np.mean(half) - np.mean(whole)), 0.0)
         return Finding(
-            quantiles={level: self._matched(gap, special.ndtri(level), level) for level in levels},
+            quantiles={level: self._matched(gap, level) for level in levels},
             ceiling=self._crossing(gap.mean + still),
             bias=float(np.mean(whole)) - gap.best,
             tipping=None,
@@ -97,19 +101,21 @@ class Trained:
 
     def _gap(self, rng, real, synthetic_losses):
         """Return how much more a model trained on k real measurements loses than the synthetic one."""
-        seen = np.zeros((len(self.sizes), len(real)))
-        splits = []
+        seen, held_out, splits = np.zeros((len(self.sizes), len(real))), 0.0, []
         for _ in range(self.repeats):
+            gaps = np.zeros_like(seen)
             for held in np.array_split(rng.permutation(len(real)), FOLDS):
                 rest = rng.permutation(np.setdiff1d(np.arange(len(real)), held))
-                gaps = [self._losses(real[rest[:k]], real[held]) - synthetic_losses[held] for k in self.sizes]
-                seen[:, held] += np.array(gaps) / self.repeats
-                splits.append(np.mean(gaps, axis=1))
-        held_out = seen.var(axis=1, ddof=1) / len(real)
-        training = np.var(splits, axis=0, ddof=1)
-        variance = held_out + training * np.asarray(self.sizes) / len(real)
+                losses = [self._losses(real[rest[:k]], real[held]) for k in self.sizes]
+                gaps[:, held] = np.array(losses) - synthetic_losses[held]
+                splits.append(gaps[:, held].mean(axis=1))
+            seen += gaps / self.repeats
+            held_out += gaps.var(axis=1, ddof=1) / len(real) / self.repeats
+        training = _training_variance(np.array(splits), FOLDS * held_out, np.asarray(self.sizes), len(real))
+        variance = seen.var(axis=1, ddof=1) / len(real) + training
+        freedom = (len(splits) - 1) * (variance / np.maximum(training, 1e-12 * variance)) ** 2
         best = float(np.mean(synthetic_losses)) + float(seen.mean(axis=1).min())
-        return _Gap(seen.mean(axis=1), np.sqrt(variance), best)
+        return _Gap(seen.mean(axis=1), np.sqrt(variance), freedom, best)
 
     def _losses(self, trained_on, held):
         """Return the loss at each held-out measurement of the model trained on others."""
@@ -123,9 +129,9 @@ class Trained:
             )
         return losses
 
-    def _matched(self, gap, z, level):
-        """Return the size at which the gap, z standard errors up, closes."""
-        size = self._crossing(gap.mean + z * gap.error)
+    def _matched(self, gap, level):
+        """Return the size at which the gap's quantile closes."""
+        size = self._crossing(gap.mean + special.stdtrit(gap.freedom, level) * gap.error)
         if level < 0.5:
             return 0.0 if size == self.sizes[0] else min(size, float(self.sizes[-1]))
         return size
@@ -143,9 +149,29 @@ class Trained:
         return float(np.exp(low + share * (high - low)))
 
 
+def _training_variance(splits, scatter, sizes, n):
+    """Return the variance that training sets of each size leave in a mean over splits (split, size).
+
+    `scatter` is what the splits' held-out parts add. Sizes count by how well they tell T k^2, those within
+    about an octave together.
+    """
+    among, alone = splits.var(axis=0, ddof=1), 1 - (sizes / n) ** 2
+    near = np.exp(-0.5 * np.log2(sizes[:, None] / sizes) ** 2)
+    seen, expected = (among - scatter) / alone * sizes**2, among
+    for _ in range(_PASSES):
+        weight = near * (alone / np.maximum(expected * sizes**2, 1e-300)) ** 2
+        each = np.maximum(weight @ seen / weight.sum(axis=1), 0.0) / sizes**2
+        expected = scatter + alone * each
+    return each * (1 - alone + alone / len(splits))
+
+
 class _Gap(NamedTuple):
-    """Gap in risk at each size, its standard error, and the best risk from real data."""
+    """Gap in risk at each size, its standard error with its degrees of freedom, and the best risk.
+
+    The variance of training sets is told by no more than the splits (Satterthwaite 1946, Biometr. Bull. 2).
+    """
 
     mean: Float[np.ndarray, " size"]
     error: Float[np.ndarray, " size"]
+    freedom: Float[np.ndarray, " size"]
     best: float
