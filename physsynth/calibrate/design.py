@@ -134,7 +134,11 @@ def experiment(
         for name in sim.parameters
         if name in table
     }
-    options = {} if along is None else {along[0]: convert(table[along[1]], units[along[1]], along[2])}
+    options = {}
+    if along is not None:
+        option, column, unit = along
+        key = f"measurements.units.{column}"
+        options[option] = convert(table[column], units[column], unit, key=key)
     per_group = along is not None
     for name, spec in (conditions or {}).items():
         options[name] = _option(sim, name, spec, table, units, per_group)

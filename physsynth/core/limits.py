@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -11,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int
 
-from physsynth.core.errors import UnknownNameError, unknown_name
+from physsynth.core.errors import ParameterError, UnknownNameError, unknown_name
 from physsynth.core.units import quantity_in
 
 
@@ -83,6 +84,8 @@ class LimitState:
             If a setting is missing or not declared.
         UnitError
             If a setting's unit does not fit.
+        ParameterError
+            If a setting is no finite number.
         """
         place = f"{key}." if key else ""
         for name in given:
@@ -108,4 +111,13 @@ class LimitState:
 def _number(value, unit, file, key) -> Any:
     if isinstance(value, str):
         return quantity_in(value, unit, file=file, key=key)
+    odd = isinstance(value, bool | list | tuple | Mapping) or value is None
+    if odd or (isinstance(value, float) and not math.isfinite(value)):
+        raise ParameterError(
+            "a setting of the limit state is no number",
+            file=file,
+            key=key,
+            wanted=f'a finite number in {unit}, or a quantity such as "1 {unit}"',
+            got=repr(value),
+        )
     return value

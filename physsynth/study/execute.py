@@ -8,7 +8,7 @@ import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
@@ -204,13 +204,22 @@ def _measurements_digest(study: Study) -> str | None:
 
 @cache
 def sources_digest(simulator: str) -> str:
-    """Digest of the package's code and of the simulator's module: changed code leaves no stale result."""
+    """Digest of the package's code and of the simulator's: changed code leaves no stale result."""
     package = Path(physsynth.__file__).parent
     files = sorted(package.rglob("*.py")) + sorted(package.rglob("*.j2")) + sorted(package.rglob("*.css"))
-    spec = importlib.util.find_spec(find(simulator).function.__module__)
-    if spec is not None and spec.origin is not None:
-        files.append(Path(spec.origin))
+    files += _sources_of(find(simulator).function)
     whole = hashlib.sha256()
     for file in files:
         whole.update(file.name.encode() + b"\0" + file.read_bytes())
     return whole.hexdigest()
+
+
+def _sources_of(function: Callable) -> list[Path]:
+    """Files of the module that defines a function, and of those beside it, which it may use."""
+    while isinstance(function, partial):
+        function = function.func
+    spec = importlib.util.find_spec(function.__module__)
+    if spec is None or spec.origin is None:
+        return []
+    origin = Path(spec.origin)
+    return sorted(origin.parent.rglob("*.py")) if spec.parent else [origin]

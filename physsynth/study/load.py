@@ -61,7 +61,7 @@ def load_study(path: str | Path, seed: int | None = None) -> Study:
     path = Path(path)
     content = _content(path)
     try:
-        raw = tomllib.loads(content.decode("utf-8"))
+        raw = tomllib.loads(content.decode("utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as reason:
         raise StudyError(
             "not a TOML file", file=path, wanted="valid TOML in UTF-8", got=str(reason)

@@ -151,7 +151,7 @@ def _build(study):
     sim = find(tables.simulator.name, **tables.simulator.options)
     _check_limit_state(sim, tables.rare)
     _check_method(tables.rare.method)
-    settings = sim.limit_states[tables.rare.limit_state].read_settings(_extra(tables.rare), key="rare")
+    settings = _settings(sim.limit_states[tables.rare.limit_state], tables.rare)
     if tables.simulator.on_failure == "retry" and sim.step is None:
         raise ParameterError(
             f'{sim.name} has no step, so the failure policy "retry" has nothing to make smaller',
@@ -181,8 +181,14 @@ def _check_limit_state(sim, table):
         )
 
 
-def _extra(table):
-    return dict(table.model_extra or {})
+def _settings(limit, table):
+    """The limit state's settings: the keys of [rare] that are not the table's own."""
+    given = dict(table.model_extra or {})
+    for name in given:
+        if name not in limit.settings:
+            known = [*limit.settings, *type(table).model_fields]
+            raise unknown_name("key of [rare]", name, known, key=f"rare.{name}")
+    return limit.read_settings(given, key="rare")
 
 
 def _measurements(study):

@@ -57,6 +57,11 @@ CASES = {
         ["rare.limit_state", 'did you mean "collision"?'],
     ),
     "unknown setting": (_edit("[rare]", "[rare]\nthreshold = 3"), ["rare.threshold"]),
+    "misspelt key beside settings": (
+        _edit("target_cov", "target_covv"),
+        ["rare.target_covv", 'did you mean "target_cov"?'],
+    ),
+    "column without a unit": (_edit('speed = "mile/hour", ', ""), ["measurements.units.speed"]),
     "unknown policy": (
         _edit("[measurements]", "[simulator.x]\n[measurements]"),
         ["simulator.x", "unknown key"],
