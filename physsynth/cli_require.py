@@ -128,6 +128,10 @@ def precision(
     from physsynth.study.precision import use_precision
 
     use_precision("float64")
+    if against == column:
+        raise ParameterError(
+            "a line of a column against itself", key="--against", wanted="another column", got=column
+        )
     table = _read(measurements, column, *([against] if against else []))
     key, values = jax.random.key(seed), table[column].values
     if against is None and at is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import io
 import warnings
@@ -91,7 +92,7 @@ def _check_digest(digest, sha256, path):
 
 
 def _table(content, path):
-    _check_commas(content, path)
+    _check_header(content, path)
     try:
         with warnings.catch_warnings(action="error", category=pd.errors.ParserWarning):
             table = pd.read_csv(
@@ -109,8 +110,8 @@ def _table(content, path):
     return table
 
 
-def _check_commas(content, path):
-    """Check that columns are not separated by something else."""
+def _check_header(content, path):
+    """Check that columns are separated by commas, and no two have one name."""
     lines = content.decode("utf-8-sig", errors="replace").splitlines()
     header = next((line for line in lines if line.strip() and not line.startswith("#")), "")
     for mark, name in ((";", "semicolons"), ("\t", "tabs")):
@@ -122,6 +123,12 @@ def _check_commas(content, path):
                 got=f"{name} in the header line",
                 advice="write commas between columns, and points in decimal numbers",
             )
+    names = next(csv.reader([header], skipinitialspace=True), [])
+    twice = sorted({name for name in names if name and names.count(name) > 1})
+    if twice:
+        raise DataError(
+            "columns of one name", file=path, key=twice[0], wanted="a name of its own for each", got=header
+        )
 
 
 def _check_column(table, column, path):

@@ -10,6 +10,9 @@ import numpy as np
 
 from physsynth.core.errors import ParameterError
 
+# Its square, times any number of measurements, is a number in double precision.
+_LARGEST = 1e140
+
 
 def finite(name: str, value: float) -> float:
     """Return `value` if it is a finite number.
@@ -142,6 +145,26 @@ def numbers(name: str, values: Any, wanted: str) -> np.ndarray:
         array = None
     if array is None or not np.isfinite(array).all():
         raise ParameterError("not an array of finite numbers", key=name, wanted=wanted, got=repr(values))
+    return array
+
+
+def moderate(name: str, array: np.ndarray) -> np.ndarray:
+    """Return `array` if the squares of its numbers, and of their differences, are numbers too.
+
+    Raises
+    ------
+    ParameterError
+        If they are too large, or too close together.
+    """
+    largest, apart = (float(part) if array.size else 0.0 for part in (np.abs(array).max(), np.ptp(array)))
+    if largest > _LARGEST or 0 < apart < 1 / _LARGEST:
+        raise ParameterError(
+            "numbers whose squares are none",
+            key=name,
+            wanted=f"magnitudes up to {_LARGEST:g}, and differences of {1 / _LARGEST:g} or more",
+            got=f"magnitudes up to {largest:.3g}, differences up to {apart:.3g}",
+            advice="write them in another unit",
+        )
     return array
 
 

@@ -137,7 +137,7 @@ def _numbers(name, values):
     numbers = arguments.numbers(name, values, wanted)
     if numbers.ndim != 1 or not numbers.size:
         raise ParameterError("not numbers", key=name, wanted=wanted, got=repr(values))
-    return numbers
+    return arguments.moderate(name, numbers)
 
 
 def _checks(values, least):

@@ -238,7 +238,7 @@ def _sample(name, values):
     sample = arguments.numbers(name, values, "an array (n, ...) of finite numbers")
     if sample.ndim == 0 or len(sample) < 2:
         raise ParameterError("no sample", key=name, wanted="two or more rows", got=f"shape {sample.shape}")
-    return sample
+    return arguments.moderate(name, sample)
 
 
 def _check_synthetic(real, synthetic):

@@ -159,6 +159,9 @@ def test_learning_curve_of_a_published_law(statement, tmp_path):
         (["precision", "{semicolons}", "--column", "a", "--target", "1"], ["semicolons", "write commas"]),
         (["precision", "{percent}", "--column", "a", "--target", "1"], ["0.05 for 5 %"]),
         (["learning-curve", "{hole}", "--target", "1"], ["0 of replicate 2 at size 20"]),
+        (["precision", "{twice}", "--column", "a", "--target", "1"], ["columns of one name", "a,a"]),
+        (["precision", "{table}", "--column", "d", "--against", "d", "--target", "1"], ["against itself"]),
+        (["worth", "{huge}", "{huge}", "--column", "a"], ["real", "another unit"]),
     ],
 )
 def test_bad_input_is_one_block(command, tmp_path, arguments, says):
@@ -167,6 +170,8 @@ def test_bad_input_is_one_block(command, tmp_path, arguments, says):
         "two": "failed\n0\n2\n",
         "semicolons": "# by hand\na;b\n1,5;2\n",
         "percent": "a\n3%\n4%\n",
+        "twice": "a,a\n1,2\n2,3\n",
+        "huge": "a\n" + "1e300\n-1e300\n" * 10,
         "hole": "replicate,size,score\n1,10,0.5\n1,20,0.4\n2,10,0.5\n",
     }.items():
         (tmp_path / f"{name}.csv").write_text(text)
