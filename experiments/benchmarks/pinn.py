@@ -114,8 +114,8 @@ def measure(name: str, seed: int, options: argparse.Namespace, ablation: dict) -
     from physsynth import pinn
 
     truth, row = reference(name), ablated(ROWS[name], ablation)
-    iterations = options.iterations or row.iterations
-    budget = {"budget": iterations} if iterations else {}
+    wanted = options.iterations or row.budget
+    budget = {"budget": wanted} if wanted else {}
     key = jax.random.key(seed)
     began = time.process_time()
     watch = Watch(lambda size: error_of(row.problem(), row, truth, size), began)

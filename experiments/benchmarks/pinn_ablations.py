@@ -29,7 +29,7 @@ def ablated(row, ablation: dict):
     return replace(
         row,
         problem=lambda: changed(row.problem(), ablation),
-        iterations=ablation.get("iterations", row.iterations),
+        budget=ablation.get("iterations", row.budget),
         settings=settings,
     )
 

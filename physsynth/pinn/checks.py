@@ -165,16 +165,16 @@ def _check_used(problem, field):
 
 
 def _check_not_overdetermined(problem, field):
-    """A derivative of order k >= 2 takes k values and slopes along its coordinate, not more.
+    """A derivative of order k >= 2 takes k values and slopes along its coordinate, not twice as many.
 
-    Of first order, a value that the equation implies anyway is often given at both ends.
+    One more may be known, of what the equation implies anyway: not the value and the slope at both ends.
     """
     own = [c for c in problem.conditions if getattr(c, "field", None) in (field, None)]
     if any(isinstance(c, Data | Integral) for c in own):
         return
     for name, order in _counted(problem, field).items():
         given = {place for condition in own for place in _places(problem, condition, name)}
-        if len(given) > order >= 2:
+        if order >= 2 and len(given) >= 2 * order:
             raise ParameterError(
                 "conditions that overdetermine the problem",
                 key=f"conditions on {field}",

@@ -96,8 +96,13 @@ def corrected(
         name: moved + _ratio(found.stability[name] * left, _norm(there.u[name]))
         for name, moved in there.moved(step).items()
     }
+    # A query of a surrogate, and a later window, go by the constant.
+    stability = {
+        name: max(found.stability[name], _ratio(relative[name] * _norm(there.u[name]), found.residual))
+        for name in relative
+    }
     freedom = max(_freedom(there, direction) for direction in hardly)
-    return replace(found, relative=relative, freedom=freedom).checked()
+    return replace(found, relative=relative, stability=stability, freedom=freedom).checked()
 
 
 def _linear(objective, weights, scales, rng, at) -> _Linear:

@@ -23,6 +23,7 @@ from physsynth.pinn.field import split
 
 BOX = {"t": (0.0, 1.0), "x": (-1.0, 1.0)}
 ENDS = {"x": (-1.0, 1.0)}
+WALLS = Dirichlet(0.0, ENDS)
 START = Initial(lambda p: -jnp.sin(jnp.pi * p["x"]))
 
 
@@ -167,3 +168,21 @@ def test_a_parameter_out_of_range_is_refused():
     assert problem.at(nu=0.05).constants["nu"] == 0.05
     with pytest.raises(ParameterError, match=r"0\.01 to 0\.1"):
         problem.at(nu=0.2)
+
+
+def test_value_and_slope_at_both_ends_are_too_many_conditions():
+    with pytest.raises(ParameterError, match="overdetermine"):
+        Problem(BOX, heat, [START, Dirichlet(0.0, ENDS), Neumann(0.0, ENDS)])
+
+
+def test_a_beam_takes_values_and_slopes_at_both_ends():
+    ends = {"x": (0.0, 1.0)}
+    clamped = [Dirichlet(0.0, ends), Neumann(0.0, ends)]
+    assert Problem(ends, lambda u, p: u.xxxx - 1.0, clamped).orders("u") == {"x": 4}
+
+
+def test_a_residual_that_no_field_enters():
+    with pytest.raises(ParameterError, match="enters no equation"):
+        Problem(BOX, lambda u, p: p["x"] - 1.0, [START, Dirichlet(0.0, ENDS)])
+    with pytest.raises(ParameterError, match="equation of v"):
+        Problem(BOX, lambda q, p: {"a": q.u.t - q.u.xx, "b": q.u.x}, [START, WALLS], fields=("u", "v"))

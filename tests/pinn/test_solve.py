@@ -1,5 +1,7 @@
 """Equations with known solutions are solved; the error is known; runs repeat and resume to the byte."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -65,6 +67,17 @@ def test_a_checkpoint_of_another_run_is_refused(key, tmp_path):
     pinn.solve(HEAT, key, budget=50, checkpoint=path, **SMALL)
     with pytest.raises(ParameterError, match="another run"):
         pinn.solve(HEAT.at(diffusivity=0.2), key, budget=50, checkpoint=path, **SMALL)
+    with pytest.raises(ParameterError, match="another run"):
+        pinn.solve(_heated(), key, budget=50, checkpoint=path, **SMALL)
+
+
+def _heated(start=HEAT.conditions[0], source=1.0):
+    """Heat conduction with a source: the same derivatives, another equation."""
+    return replace(
+        HEAT,
+        residual=lambda u, p: u.t - p["diffusivity"] * u.xx - source,
+        conditions=[start, HEAT.conditions[1]],
+    )
 
 
 def test_a_saved_solution_reads_back(solution, tmp_path):
@@ -75,6 +88,10 @@ def test_a_saved_solution_reads_back(solution, tmp_path):
     assert again.symmetries == solution.symmetries
     with pytest.raises(DataError, match="another problem"):
         pinn.Solution.load(path, HEAT.at(diffusivity=0.2))
+    taller = pinn.Initial(lambda p: 1.01 * jnp.sin(jnp.pi * p["x"]))
+    for another in (_heated(), _heated(taller, source=0.0)):
+        with pytest.raises(DataError, match="another problem"):
+            pinn.Solution.load(path, another)
 
 
 def test_a_network_that_did_not_train_is_reported(key):
@@ -132,5 +149,10 @@ def test_parameters_need_a_value_and_coordinates_their_names(solution, key):
         solution(t=0.0, y=1.0)
     with pytest.raises(ParameterError, match="missing"):
         solution(t=0.0)
+    with pytest.raises(ParameterError, match="without their names"):
+        solution(0.0, 1.0)
+    for none in (0, "seed", None, jnp.zeros((2, 2), jnp.uint32)):
+        with pytest.raises(ParameterError, match="not a JAX key"):
+            pinn.solve(HEAT, none, budget=50)
     with pytest.raises(ParameterError, match="allows nothing"):
         pinn.solve(HEAT, key, budget=0)
