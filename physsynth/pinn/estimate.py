@@ -6,7 +6,8 @@ between them. So every earlier state of the network gives a lower bound of the s
     C >= |v - w| / |r(v) - r(w)|   (L2 norms, fresh points),
 
 in the directions that the network really explores, and the error of the last state is close to C |r|.
-For a linear equation and exact conditions the constant of all directions would make this a bound. An
+For a linear equation and exact conditions the constant of all directions would make this a bound; those
+that training never took are looked at in `physsynth.pinn.linearised`, which costs more. An
 estimate above 5 % says that the linearisation does not hold: it is then raised to 1, the error of u = 0.
 """
 

@@ -143,3 +143,18 @@ def test_errors_are_handed_on_and_amplified():
 def test_the_first_window_is_as_long_as_the_rate_suggests():
     assert pinn.March(turnovers=6.0).first(SPRING, "t") == 2.0
     assert pinn.March(turnovers=13.0).first(SPRING, "t") == 4.0
+
+
+def test_an_error_that_grows_from_window_to_window_is_estimated(key):
+    """u' = 3 (u - cos t) - sin t from u(0) = 1 + d is cos t + d e^(3 t): any error grows by e^6 a window."""
+    growing = pinn.Problem(
+        {"t": (0.0, 4.0)},
+        lambda u, p: u.t - 3.0 * (u - jnp.cos(p["t"])) + jnp.sin(p["t"]),
+        [pinn.Initial(1.0001)],
+    )
+    solution = pinn.solve(growing, key, 600, march=MARCH, **{**SMALL, "network": pinn.MLP(10, 2)})
+    t = np.linspace(0.0, 4.0, 401)
+    exact = np.cos(t) + 1e-4 * np.exp(3.0 * t)
+    error = np.linalg.norm(solution.evaluate({"t": t})["u"] - exact) / np.linalg.norm(exact)
+    assert len(solution.windows) == 2
+    assert error / 3.0 <= solution.error <= 10.0 * error
