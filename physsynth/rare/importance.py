@@ -18,7 +18,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from scipy.sparse.csgraph import connected_components
 from scipy.special import logsumexp
 
 from physsynth.rare.draws import Draws
@@ -154,8 +153,8 @@ class Importance:
         return plan, drawn
 
     def shared(self, plan: Plan, drawn: Draws, evaluator: Evaluator, rng: np.random.Generator) -> Draws:
-        """Return the draws and as many more as shares of notable modes need, at most twice the number."""
-        n = plan.unshared(drawn, self.share_cov, min(len(drawn.g), evaluator.remaining))
+        """Return the draws and as many more as shares of notable modes need, up to thrice in all."""
+        n = plan.unshared(drawn, self.share_cov, min(2 * len(drawn.g), evaluator.remaining))
         return drawn.joined(Draws.of(plan.mixture, evaluator, rng, n)) if plan.mixture and n else drawn
 
     def _first(self, plan: Plan, evaluator: Evaluator, rng: np.random.Generator, target_cov: float) -> Draws:
@@ -223,8 +222,13 @@ class Plan:
 
     @property
     def _grouped(self):
-        """Number of the group of each plane: neighbours, as around one curved boundary, are of one mode."""
-        return connected_components(self.planes.direction @ self.planes.direction.T > NEIGHBOURS)[1]
+        """Number of the group of each plane: those around one that is nearer may be of one mode with it."""
+        near = self.planes.direction @ self.planes.direction.T > NEIGHBOURS
+        leader = np.arange(len(near))
+        for k in np.argsort(self.planes.bound, kind="stable"):
+            if leader[k] == k:
+                leader[near[k] & (leader == np.arange(len(near)))] = k
+        return leader
 
     def _owner(self, u):
         return np.argmax(self.planes.depth(u), axis=1)
