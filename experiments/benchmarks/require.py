@@ -328,7 +328,7 @@ def reliability(said: np.ndarray, happened: np.ndarray) -> tuple[dict, ...]:
 
 def transform(need: Requirement, actual: float, seed: int) -> float:
     """Return the forecast's distribution function at what happened, randomised within its steps."""
-    if need.verdict == "MET":
+    if need.number == 0 and "needed" not in need.forecast:
         return float(np.random.default_rng(seed).random())
     needed = need.forecast["needed"].values
     share = np.random.default_rng([seed, 1]).random()
