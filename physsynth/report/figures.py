@@ -25,6 +25,7 @@ BLUE, VERMILION, GREEN, ORANGE = "#0072b2", "#d55e00", "#009e73", "#e69f00"
 PURPLE, SKY = "#cc79a7", "#56b4e9"
 MODE_COLOURS = (VERMILION, BLUE, GREEN, PURPLE, ORANGE, SKY)
 MODE_DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
+DECADES_BELOW, DECADES_SHOWN = 1e4, 1e12
 FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", "Liberation Sans", Arial, sans-serif'
 
 
@@ -174,21 +175,24 @@ def distribution(
 ) -> Spec:
     """Draw the distribution of a quantity as a histogram with percentiles marked.
 
-    Samples that are 0 have no place on a log axis; they count in the percentiles and are named in
-    the axis title.
+    Samples that are 0 have no place on a log axis, and those many decades below the others would leave the
+    others none; they count in the percentiles and are named in the axis title.
     """
     values = np.asarray(samples, float)
     share = np.full(values.shape, 1 / values.size) if weights is None else np.asarray(weights, float)
     share = share / share.sum()
-    kept = values > 0 if log else np.isfinite(values)
-    edges, heights = _histogram(values[kept], share[kept], bins, log)
-    left_out = f" ({percent(1 - share[kept].sum())} at 0 not shown)" if share[~kept].sum() > 0 else ""
     marks = {p: weighted_percentile(values, share, p) for p in percentiles}
+    least = _least_shown(values, list(marks.values())) if log else -np.inf
+    kept = (values > 0) & (values >= least) if log else np.isfinite(values)
+    edges, heights = _histogram(values[kept], share[kept], bins, log)
+    where = f"below {significant(least)}" if (values[~kept] > 0).any() else "at 0"
+    left_out = f" ({percent(1 - share[kept].sum())} {where} not shown)" if share[~kept].sum() > 0 else ""
     layout = _layout(x + left_out, "share of the draws", height=340, showlegend=False)
     layout["xaxis"] |= _axis(log, edges)
     layout["yaxis"] |= {"tickformat": ".0%", "rangemode": "tozero"}
-    layout["shapes"] = [_upright(value) for value in marks.values()]
-    layout["annotations"] = [_mark(p, value, log, i) for i, (p, value) in enumerate(marks.items())]
+    shown = {p: value for p, value in marks.items() if not log or value >= least > 0}
+    layout["shapes"] = [_upright(value) for value in shown.values()]
+    layout["annotations"] = [_mark(p, value, log, i) for i, (p, value) in enumerate(shown.items())]
     layout["margin"] |= {"t": 58}
     return {"data": [_steps(edges, heights)], "layout": layout}
 
@@ -546,6 +550,14 @@ def _row_label(row, place):
 def _bar_label(label, value, place):
     at = {"xref": "paper", "x": 0, "xanchor": "left", "y": place, "yanchor": "bottom", "yshift": 9}
     return {**at, "text": f"{_safe(label)}  <b>{_safe(value)}</b>", "showarrow": False, "align": "left"}
+
+
+def _least_shown(values, marks):
+    """Return the least value that a log axis shows: a few decades below the least percentile."""
+    positive = values[values > 0]
+    if not positive.size:
+        return 0.0
+    return max(positive.min(), min(marks) / DECADES_BELOW, max(marks) / DECADES_SHOWN)
 
 
 def _histogram(values, share, bins, log):

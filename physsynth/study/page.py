@@ -372,6 +372,8 @@ def _calibration(job) -> Iterator[Section]:
     if "calibrate" not in job.inputs:
         return
     found = job.summary("calibrate")
+    experiment = job.problem.model.experiment
+    units = {**found["units"], "additive_noise": experiment.sim.outputs[experiment.output].unit}
     rows = [
         [
             name.replace("_", " "),
@@ -380,7 +382,7 @@ def _calibration(job) -> Iterator[Section]:
             row["q05"],
             row["q50"],
             row["q95"],
-            found["units"].get(name, ""),
+            units.get(name, ""),
         ]
         for name, row in found["parameters"].items()
         if "[" not in name
@@ -417,8 +419,14 @@ def _calibration(job) -> Iterator[Section]:
         )
     if job.problem.model.experiment.along is not None:
         blocks.append(_panels(job))
-    lede = f"{found['measurements']} measurements of {found['members']} members."
+    lede = f"{found['measurements']} measurements of {found['members']} {_members(job)}."
     yield Section("Calibration", lede, blocks)
+
+
+def _members(job):
+    """Return what the study calls those who were measured."""
+    groups = job.study.tables.measurements.groups
+    return f"{groups}s" if groups else "members"
 
 
 def _panels(job):

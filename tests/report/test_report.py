@@ -6,10 +6,11 @@ import re
 import shutil
 import subprocess
 
+import numpy as np
 import pytest
 from sample import all_figures, document
 
-from physsynth.report import Verdict, render, significant, write
+from physsynth.report import Verdict, figures, render, significant, write
 from physsynth.report.numbers import Quantity, percent
 
 BROWSER = next(
@@ -106,3 +107,18 @@ def test_it_opens_in_a_browser_with_every_figure_and_no_complaint(tmp_path):
     complaints = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
     assert not complaints, complaints
     assert len(re.findall(r'<svg[^>]*class="main-svg"', done.stdout)) >= len(all_figures())
+
+
+def test_a_log_histogram_shows_the_decades_that_matter():
+    draws = np.concatenate([[0.0, 1e-200], 10.0 ** np.linspace(-5, -1, 98)])
+    spec = figures.distribution(draws)
+    assert min(spec["data"][0]["x"]) == pytest.approx(1e-5)
+    assert spec["layout"]["xaxis"]["range"][1] < 0.0
+    # Two draws of a hundred lie below what is shown.
+    assert "2\u00a0%" in spec["layout"]["xaxis"]["title"]["text"]
+    assert len(spec["layout"]["annotations"]) == 3
+
+
+def test_a_percentile_of_zero_has_no_mark_on_a_log_axis():
+    spec = figures.distribution(np.concatenate([np.zeros(20), np.full(80, 1e-3)]))
+    assert len(spec["layout"]["annotations"]) == len(spec["layout"]["shapes"]) == 2

@@ -144,7 +144,7 @@ class NewMembers:
         coordinate = np.asarray(self.design.options[name])
         (dim, place), *_ = model.sim.outputs[model.experiment.output].dims.items()
         return [
-            (slot, f"without the sample at {dim} {np.median(coordinate[:, slot]):.3g} {place.unit}")
+            (slot, f"without the sample at {dim} {_short(np.median(coordinate[:, slot]))} {place.unit}")
             for slot in range(coordinate.shape[1])
         ]
 
@@ -158,7 +158,7 @@ class NewMembers:
         order = np.argsort(values, kind="stable")
         picks = order[np.linspace(0, len(order) - 1, CONDITIONS).round().astype(int)]
         return [
-            (int(group), f"all at {name} {values[group]:.3g} {unit}")
+            (int(group), f"all at {name} {_short(values[group])} {unit}")
             for group in dict.fromkeys(picks.tolist())
         ]
 
@@ -247,6 +247,11 @@ def _summary(job, need, outside):
         "headline": f"{statement['verdict']} {statement['number']}",
         "share_outside_measured_range": outside,
     }
+
+
+def _short(value):
+    """Write a coordinate to three digits, and no whole number in powers of ten."""
+    return f"{value:.0f}" if 1e3 <= abs(value) < 1e6 else f"{value:.3g}"
 
 
 def _finite(value):
