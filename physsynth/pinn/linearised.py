@@ -26,6 +26,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from scipy.linalg import qr
 
@@ -86,6 +87,7 @@ def corrected(
     """
     # In single precision the directions that count could not be told from rounding.
     with jax.enable_x64(True):
+        weights = jnp.asarray(weights, float)
         here, there = (_linear(objective, weights, scales, rng, at or {}) for _ in range(2))
     if not all(np.all(np.isfinite(part)) for part in (here.r, here.J, there.r, there.J)):
         return found
