@@ -11,10 +11,10 @@ It prints, and writes next to this file under results/: the share of replication
 number lay in the forecast 90 % interval, and in which it did not exceed the forecast's 80 % quantile, by the
 randomised probability integral transform, as numbers are whole, and each with its deviation from nominal in
 binomial standard errors; the share in which the number to plan with sufficed; the median of log (forecast
-median / actual) with its standard error, those never met among them but not those met at once, and that of the
-others alone, of which a calibrated forecast says too much, as those are left out that take longest; the median
-ratio of the interval's ends; the Brier score for "never", beside that of always saying how often it happens;
-and, by what was said of "never", how often it was so.
+median / actual) with its standard error, those never met among them but not those met at once, and that of
+the others alone, of which a calibrated forecast says too much, as those are left out that take longest; the
+median ratio of the interval's ends; the Brier score for "never", beside that of always saying how often it
+happens; and, by what was said of "never", how often it was so.
 
 The oscillator is compared with a design that takes its conditions in turn, and with a truth that has a term
 that the model misses.
