@@ -22,7 +22,9 @@ and Zrnic (2023), arXiv:2311.01453 (the estimates); Fay, Proschan and Brittain (
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from functools import cache
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -34,8 +36,7 @@ from physsynth.core.errors import unknown_name
 from physsynth.require.arguments import fraction, strategy
 from physsynth.require.pairs import Counts, Pairs, Simulations
 
-_LOG_POINTS = 7
-_U = qmc.Sobol(3, scramble=False).random_base2(_LOG_POINTS) + 2.0 ** -(_LOG_POINTS + 1)
+_LEAST_LOG_POINTS, _MOST_LOG_POINTS, _BEYOND = 7, 10, 10
 LEAST_FAILURES = 5
 BY_CHANCE = 1e-3
 _LARGEST_PART = 0.2
@@ -71,10 +72,11 @@ class ControlVariate:
 
     def bound(self, pairs: Pairs, simulated: Simulations, confidence: float) -> Counts:
         """Return the upper bound of q P(y | f) + (1 - q) P(y | not f)."""
-        caught = upper(pairs.both, pairs.both + pairs.simulated_only, _U[:, 0])
-        missed = upper(pairs.real_only, pairs.real_only + pairs.neither, _U[:, 1])
+        u = _even(confidence)
+        caught = upper(pairs.both, pairs.both + pairs.simulated_only, u[:, 0])
+        missed = upper(pairs.real_only, pairs.real_only + pairs.neither, u[:, 1])
         failed, trials = _all_simulated(pairs, simulated)
-        share = upper(failed, trials, _U[:, 2])
+        share = upper(failed, trials, u[:, 2])
         return _quantile(share * caught + (1 - share) * missed, confidence)
 
     def equivalents(self, pairs: Pairs, simulated: Simulations, confidence: float) -> Counts:
@@ -97,7 +99,8 @@ class PredictionPowered:
     def bound(self, pairs: Pairs, simulated: Simulations, confidence: float) -> Counts:
         """Return the upper bound of q + P(y, not f) - P(not y, f)."""
         failed, trials = _all_simulated(pairs, simulated)
-        return _quantile(upper(failed, trials, _U[:, 2]) + _rectifier(pairs), confidence)
+        u = _even(confidence)
+        return _quantile(upper(failed, trials, u[:, 2]) + _rectifier(pairs, u), confidence)
 
     def equivalents(self, pairs: Pairs, simulated: Simulations, confidence: float) -> Counts:
         """Return the real tests saved, by the variance of the estimate over that of a share."""
@@ -147,7 +150,7 @@ class PowerPrior:
         """
         lost = min(self.cost, _LARGEST_PART * (1 - confidence))
         shift = special.ndtri(confidence) - special.ndtri(confidence - lost)
-        bias = np.maximum(_quantile(_rectifier(pairs), 1 - lost), 1e-12)
+        bias = np.maximum(_quantile(_rectifier(pairs, _even(1 - lost)), 1 - lost), 1e-12)
         rate = (pairs.failures + 0.5) / (pairs.trials + 1)
         scaled = shift**2 * rate * (1 - rate)
         root = np.sqrt(scaled**2 + 4 * bias**2 * scaled * pairs.trials)
@@ -315,10 +318,18 @@ def _tests(rate, variance):
     return np.where(rate > 0, _scatter(rate) / np.maximum(variance, 1e-300), 0.0)
 
 
-def _rectifier(pairs):
+def _rectifier(pairs, u):
     """Return quantiles of P(y, not f) - P(not y, f), high where the rate is."""
-    missed = upper(pairs.real_only, pairs.trials, _U[:, 1])
-    return missed - lower(pairs.simulated_only, pairs.trials, _U[:, 0])
+    missed = upper(pairs.real_only, pairs.trials, u[:, 1])
+    return missed - lower(pairs.simulated_only, pairs.trials, u[:, 0])
+
+
+@cache
+def _even(confidence: float) -> Float[np.ndarray, "u 3"]:
+    """Return points spread evenly over the unit cube, ten of them or more beyond a quantile of up to 0.99."""
+    log_points = max(_LEAST_LOG_POINTS, math.ceil(math.log2(_BEYOND / (1 - confidence))))
+    points = qmc.Sobol(3, scramble=False).random_base2(min(log_points, _MOST_LOG_POINTS))
+    return points + 0.5 / len(points)
 
 
 def _quantile(values, confidence):

@@ -77,6 +77,16 @@ def test_credit_is_not_settled_by_luck():
     assert 0.3 < np.mean((compared.bound > compared.without)[compared.given]) < 0.6
 
 
+def test_bounds_of_a_high_confidence_cover():
+    """At a nominal 0.99, many tests; three standard errors of 400 are 0.015."""
+    rng, rate = np.random.default_rng(2), 0.06
+    both = [0.02, 0.04, 0.05, 0.89]
+    cells = rng.multinomial(4000, both, size=REPLICATIONS).T.astype(float)
+    simulated = Simulations(rng.binomial(23_000, 0.07, REPLICATIONS).astype(float), 23_000.0)
+    bound = ControlVariate().bound(Pairs(*cells), simulated, 0.99)
+    assert np.mean(bound >= rate) >= 0.99 - 3 * math.sqrt(0.99 * 0.01 / REPLICATIONS)
+
+
 def test_simulation_that_tells_nothing_earns_no_credit_by_luck():
     """Outcomes that have nothing to do with each other look so in all but one case of a thousand."""
     pairs, simulated = outcomes(0.05, 1.0, np.random.default_rng(0), agreement=0.0)
