@@ -36,7 +36,7 @@ from physsynth.core.errors import unknown_name
 from physsynth.require.arguments import fraction, strategy
 from physsynth.require.pairs import Counts, Pairs, Simulations
 
-_LEAST_LOG_POINTS, _MOST_LOG_POINTS, _BEYOND = 7, 10, 10
+_LEAST_LOG_POINTS, _MOST_LOG_POINTS, _BEYOND = 7, 11, 20
 LEAST_FAILURES = 5
 BY_CHANCE = 1e-3
 _LARGEST_PART = 0.2
@@ -150,7 +150,7 @@ class PowerPrior:
         """
         lost = min(self.cost, _LARGEST_PART * (1 - confidence))
         shift = special.ndtri(confidence) - special.ndtri(confidence - lost)
-        bias = np.maximum(_quantile(_rectifier(pairs, _even(1 - lost)), 1 - lost), 1e-12)
+        bias = np.maximum(_quantile(_rectifier(pairs, _even(confidence)), 1 - lost), 1e-12)
         rate = (pairs.failures + 0.5) / (pairs.trials + 1)
         scaled = shift**2 * rate * (1 - rate)
         root = np.sqrt(scaled**2 + 4 * bias**2 * scaled * pairs.trials)
@@ -326,7 +326,7 @@ def _rectifier(pairs, u):
 
 @cache
 def _even(confidence: float) -> Float[np.ndarray, "u 3"]:
-    """Return points spread evenly over the unit cube, ten of them or more beyond a quantile of up to 0.99."""
+    """Return points spread evenly over the unit cube, twenty beyond a quantile of up to 0.99."""
     log_points = max(_LEAST_LOG_POINTS, math.ceil(math.log2(_BEYOND / (1 - confidence))))
     points = qmc.Sobol(3, scramble=False).random_base2(min(log_points, _MOST_LOG_POINTS))
     return points + 0.5 / len(points)
