@@ -169,11 +169,17 @@ def _of_plane(planes, k, members, share, guard):
 
 
 def _half_spaces(planes, k, members, share, guard):
-    """Return the space behind a plane, and that behind a plane well before it for what bulges out."""
+    """Return the space behind a plane, and that behind a plane well before it for what bulges out.
+
+    Where enough members are known so is the space that they take: behind a corner's plane there is little.
+    """
     floor = DEFENCE / 2 * (0.3 / len(planes.bound) + 0.7 * share)
-    lowest = _lowest(planes, k, members)
-    direction = planes.direction[k]
-    return [(half_space(direction, lowest), floor + guard), (half_space(direction, lowest - BULGE), floor)]
+    lowest, direction = _lowest(planes, k, members), planes.direction[k]
+    spaces = [(half_space(direction, lowest), floor + guard), (half_space(direction, lowest - BULGE), floor)]
+    if members.effective > ENOUGH:
+        nearest = float((members.u @ direction).min()) - 0.02
+        spaces.append((half_space(direction, nearest), 0.0))
+    return spaces
 
 
 def _all_half_spaces(planes, share):
