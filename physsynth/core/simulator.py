@@ -197,7 +197,7 @@ def define_simulator(
     parameters, outputs, limit_states, constraints
         What goes in, what comes out, where it fails, which laws it obeys.
     validity : mapping of str to (low, high)
-        The range of each parameter that the model's authors trust; outside it a scenario is flagged.
+        The range of each parameter or output that the model's authors trust; a scenario outside is flagged.
     references : sequence of str
         Where the equations and the distributions come from.
     options : mapping of str to Option
@@ -235,9 +235,8 @@ def define_simulator(
     for argument, given, kind in kinds:
         check_kinds(name, argument, given, kind)
     specs = dict(options or {})
-    named = {"validity": validity or {}, "lower_bounds": lower_bounds or {}}
-    for argument, given in named.items():
-        check_known(name, argument, given, parameters, "parameter")
+    check_known(name, "lower_bounds", lower_bounds or {}, parameters, "parameter")
+    check_known(name, "validity", validity or {}, [*parameters, *outputs], "parameter or output")
     for output, spec in outputs.items():
         check_kinds(name, f"outputs.{output}.dims", spec.dims, Coordinate)
         along = [place.option for place in spec.dims.values()]
