@@ -95,7 +95,7 @@ class Importance:
             if plan.settled(target_cov, evaluator.remaining):
                 break
             plan = self.adapt(plan.explored(evaluator, rng), evaluator, rng, target_cov)
-        return plan
+        return plan.judged()
 
     def adapt(self, plan: Plan, evaluator: Evaluator, rng: np.random.Generator, target_cov: float) -> Plan:
         """Draw and refit until another round would cost more than it saves."""
@@ -319,6 +319,15 @@ class Plan:
             hardly = np.mean(self.cover(found.latest) > HARDLY_DRAWN) if self.trusted else 0.0
             plan = replace(plan, foreseen=self._foresee(found.latest), uncovered=float(hardly))
         return plan.refitted()
+
+    def judged(self) -> Plan:
+        """Return the plan with what the failing points of the last look foresee of its present mixture.
+
+        Above 20 dimensions the mixture was fitted to them, and they can say no more.
+        """
+        if not len(self.found.latest) or not self.foreseen or self.u.shape[1] > LOW_DIMENSION:
+            return self
+        return replace(self, foreseen=self._foresee(self.found.latest))
 
     def _foresee(self, u):
         """Return the mean excess weight of failing points, without the top hundredth: they are correlated."""
