@@ -11,10 +11,9 @@ It prints, and writes next to this file under results/: the share of replication
 number lay in the forecast 90 % interval, and in which it did not exceed the forecast's 80 % quantile, by the
 randomised probability integral transform, as numbers are whole, and each with its deviation from nominal in
 binomial standard errors; the share in which the number to plan with sufficed; the median of log (forecast
-median / actual) with its standard error, those never met among them but not those met at once, and that of
-the others alone, of which a calibrated forecast says too much, as those are left out that take longest; the
-median ratio of the interval's ends; the Brier score for "never", beside that of always saying how often it
-happens; and, by what was said of "never", how often it was so.
+median / actual) with its standard error, where both are finite, and that of all with those never met among
+them; the median ratio of the interval's ends; the Brier score for "never", beside that of always saying how
+often it happens; and, by what was said of "never", how often it was so.
 
 The oscillator is compared with a design that takes its conditions in turn, and with a truth that has a term
 that the model misses.
@@ -71,7 +70,7 @@ class Row:
     number_sufficed: float
     median_log_bias: float
     bias_error: float
-    median_log_bias_finite: float
+    median_log_bias_with_never: float
     interval_ratio: float
     brier_never: float
     brier_climatology: float
@@ -274,11 +273,7 @@ def compare(case: Case, replications: int, first_seed: int = FIRST) -> Row:
     place = np.array([transform(need, n, seed) for seed, (need, n) in enumerate(outcomes)])
     inside, enough = np.mean((place > 0.05) & (place <= 0.95)), np.mean(place <= ASSURANCE)
     both = np.isfinite(middle) & np.isfinite(actual) & (actual > 0) & (middle > 0)
-    low_end, bias, high_end = np.quantile(
-        log_ratio(middle, actual),
-        0.5 + 0.5 * np.array([-1, 0, 1]) / math.sqrt(replications),
-        method="nearest",
-    )
+    bias = np.log(middle[both] / actual[both])
     spans = np.isfinite(high) & (low > 0)
     return Row(
         case=case.name,
@@ -289,9 +284,9 @@ def compare(case: Case, replications: int, first_seed: int = FIRST) -> Row:
         assurance_80=float(enough),
         assurance_z=_deviation(enough, ASSURANCE, replications),
         number_sufficed=float(np.mean(actual <= planned)),
-        median_log_bias=float(bias),
-        bias_error=float(high_end - low_end) / 2,
-        median_log_bias_finite=float(np.median(np.log(middle[both] / actual[both]))),
+        median_log_bias=float(np.median(bias)),
+        bias_error=float(1.2533 * np.std(bias) / math.sqrt(len(bias))),
+        median_log_bias_with_never=float(np.quantile(log_ratio(middle, actual), 0.5, method="nearest")),
         interval_ratio=float(np.median(high[spans] / low[spans])),
         brier_never=float(np.mean((said - np.isinf(actual)) ** 2)),
         brier_climatology=float(np.var(np.isinf(actual))),
