@@ -42,17 +42,34 @@ def test_hardly_any_real_failures_earn_no_credit():
     assert compared._replace(without=np.full(REPLICATIONS, 1.0)).given.mean() < 0.15
 
 
+def _compared(method, trials):
+    rng = np.random.default_rng(0)
+    pairs, _ = outcomes(0.05, 1.0, rng, agreement=0.8)
+    simulated = Simulations(rng.binomial(trials, 0.05, REPLICATIONS).astype(float), float(trials))
+    return Comparison.of(method, pairs, simulated, 0.95)
+
+
 @pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
 @pytest.mark.parametrize("trials", [300, 50_000])
 def test_bounds_cover_whether_credit_is_given_or_not(method, trials):
     """Of 400 replications at a nominal 0.95; three standard errors are 0.033."""
-    rng = np.random.default_rng(0)
-    pairs, _ = outcomes(0.05, 1.0, rng, agreement=0.9)
-    simulated = Simulations(rng.binomial(trials, 0.05, REPLICATIONS).astype(float), float(trials))
-    compared = Comparison.of(method, pairs, simulated, 0.95)
-    assert trials == 300 or compared.given.mean() > 0.3
+    compared = _compared(method, trials)
     stated = np.where(compared.given, compared.bound, compared.without)
     assert np.mean(stated >= 0.05) >= 0.95 - 3 * math.sqrt(0.95 * 0.05 / REPLICATIONS)
+
+
+RARELY_LOWERS = pytest.mark.xfail(
+    strict=True, reason="luck left aside it lowers the bound at this agreement in 0.28 of cases only"
+)
+
+
+@pytest.mark.parametrize(
+    "method",
+    [ControlVariate(), pytest.param(PredictionPowered(), marks=RARELY_LOWERS), PowerPrior()],
+    ids=lambda method: method.name,
+)
+def test_credit_is_given_where_simulation_goes_with_reality(method):
+    assert _compared(method, 50_000).given.mean() > 0.3
 
 
 def test_so_few_simulations_that_they_would_raise_the_bound_earn_no_credit():
