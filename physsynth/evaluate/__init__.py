@@ -2,5 +2,6 @@
 
 from physsynth.evaluate.fidelity import Fidelity, fidelity
 from physsynth.evaluate.plausibility import Plausibility, plausibility
+from physsynth.evaluate.residuals import Residuals, residuals
 
-__all__ = ["Fidelity", "Plausibility", "fidelity", "plausibility"]
+__all__ = ["Fidelity", "Plausibility", "Residuals", "fidelity", "plausibility", "residuals"]

@@ -60,6 +60,75 @@ def test_the_right_model_is_rarely_blamed_by_few_measurements(members, each):
     assert blamed / n < 0.05 + 3 * np.sqrt(0.05 * 0.95 / n)
 
 
+def _lines(y, x, rng, draws=400):
+    """Means and deviations under draws of the posterior of a line of its own for each row of y."""
+    basis = np.linalg.qr(np.vander(x, 2))[0]
+    fit = y @ basis
+    left = y.size - fit.size
+    noise = np.sqrt(np.sum((y - fit @ basis.T) ** 2) / rng.chisquare(left, size=draws))[:, None, None]
+    mean = (fit + noise * rng.normal(size=(draws, *fit.shape))) @ basis.T
+    return mean.reshape(draws, -1), np.broadcast_to(noise, mean.shape).reshape(draws, -1)
+
+
+def _left_by_lines(y, x, rng, key=0):
+    real = xr.DataArray(y.ravel(), dims="observation")
+    along, groups = np.tile(x, len(y)), np.repeat(np.arange(len(y)), x.size)
+    return ps.evaluate.residuals(real, *_lines(y, x, rng), jax.random.key(key), along=along, groups=groups)
+
+
+@pytest.mark.parametrize(("members", "each"), [(1, 12), (6, 12), (5, 6)])
+def test_a_line_through_an_exponential_leaves_runs_of_residuals(members, each):
+    """Coverage does not see it: the noise is estimated, and grows until the line passes."""
+    x, caught = np.linspace(0.0, 1.0, each), 0
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        y = np.exp(3.0 * x) * (1.0 + 0.1 * rng.normal(size=(members, 1))) + 0.3 * rng.normal(
+            size=(members, each)
+        )
+        caught += not all(check.passed for check in _left_by_lines(y, x, rng).checks())
+    assert caught == 10
+
+
+@pytest.mark.parametrize(("members", "each"), [(1, 30), (5, 6), (12, 11)])
+def test_residuals_of_a_right_model_pass_at_the_nominal_rate(members, each):
+    x, n = np.linspace(0.0, 1.0, each), 100
+    rng = np.random.default_rng(5)
+    p = np.array([_left_by_lines(rng.normal(size=(members, each)), x, rng, i).p_value for i in range(n)])
+    # Three binomial standard errors above the nominal rates.
+    for level in (0.005, 0.05, 0.2):
+        assert np.mean(p <= level) <= level + 3.0 * np.sqrt(level * (1.0 - level) / n)
+    # Were the fit left out of the law, half of the p-values would lie above 0.8 and next to none below 0.2.
+    assert np.mean(p <= 0.2) > 0.2 - 3.0 * np.sqrt(0.16 / n)
+
+
+def test_residuals_are_taken_in_the_order_of_their_coordinate():
+    x, rng = np.linspace(0.0, 1.0, 12), np.random.default_rng(0)
+    y = np.exp(3.0 * x)[None] + 0.1 * rng.normal(size=(1, 12))
+    mixed = rng.permutation(12)
+    mean, noise = _lines(y, x, rng)
+    found = [
+        ps.evaluate.residuals(
+            xr.DataArray(y[0, order], dims="observation"),
+            mean[:, order],
+            noise[:, order],
+            jax.random.key(0),
+            along=x[order],
+        ).correlation
+        for order in (np.arange(12), mixed)
+    ]
+    assert found[0] == pytest.approx(found[1])
+
+
+def test_members_measured_once_have_no_neighbours():
+    real, mean = _arrays(np.zeros(4), np.zeros((5, 4)))
+    found = ps.evaluate.residuals(real, mean.values, np.ones((5, 4)), jax.random.key(0), groups=np.arange(4))
+    assert found.checks() == []
+    with pytest.raises(DataError, match="do not match"):
+        ps.evaluate.residuals(real, mean.values, np.ones((5, 3)), jax.random.key(0))
+    with pytest.raises(DataError, match="not finite"):
+        ps.evaluate.residuals(real, mean.values, np.zeros((5, 4)), jax.random.key(0))
+
+
 def test_refusals():
     with pytest.raises(DataError, match="do not match"):
         ps.evaluate.fidelity(*_arrays(np.zeros(3), np.zeros((5, 4))))

@@ -91,6 +91,21 @@ def test_every_scenario_obeys_the_laws(result):
         assert (xr.load_dataset(out / "release" / f"{name}.nc")["constraint_violation"] <= 1.0).all()
 
 
+def test_residuals_are_looked_at_within_members_or_from_member_to_member(result):
+    """Theophylline is measured eleven times in a subject, a stop once; both have an order."""
+    _, out, _ = result
+    folder = next((out / "stages").glob("evaluate-*"))
+    checks = json.loads((folder / "summary.json").read_text())["checks"]
+    ((file, members),) = [
+        (path.stem, np.unique(xr.load_dataset(path)["member"]).size) for path in folder.glob("residuals_*.nc")
+    ]
+    assert (file, members) in {("residuals_time", 12), ("residuals_speed", 1)}
+    (check,) = [
+        row for row in checks if row["name"].endswith(file.replace("residuals_", "(in order of ") + ")")
+    ]
+    assert 0.0 < check["value"] <= 1.0
+
+
 def test_the_release_verifies_and_h5py_reads_it(result):
     _, out, _ = result
     assert verify(out / "release").passed

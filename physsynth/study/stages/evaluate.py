@@ -11,6 +11,7 @@ from physsynth import evaluate
 from physsynth.calibrate.priors import deviation
 from physsynth.core import simulate
 from physsynth.core.files import read_tree, write
+from physsynth.study import fits
 from physsynth.study.load import Study
 from physsynth.study.predictive import ordinary_scenarios
 from physsynth.study.stage import SUMMARY, Job
@@ -75,6 +76,10 @@ class Evaluate:
             )
             checks += [_named(check.summary(), kind) for check in found.checks()]
             coverage[kind] = found.summary()["coverage"]
+        for name, found in _residuals(job, real, member).items():
+            write(job.folder / f"residuals_{name}.nc", found.dataset)
+            order = f"in order of {name.replace('_', ' ')}"
+            checks += [_named(check.summary(), order) for check in found.checks()]
         return coverage
 
 
@@ -87,6 +92,23 @@ def _named(check, kind):
     return {**check, "name": f"{check['name']} ({kind})"}
 
 
+def _residuals(job, real, member):
+    """Look for runs of residuals within members or, where each was measured once, from member to member."""
+    experiment = job.problem.model.experiment
+    mask, key = np.asarray(experiment.design.mask), jax.random.fold_in(job.key, 2)
+    if mask.sum(axis=1).max() > 1:
+        expected, spread = fits.of_members(job.problem, job.posterior)
+    else:
+        expected, spread = fits.of_new_members(job.problem, job.posterior, jax.random.fold_in(job.key, 3))
+        member = np.zeros_like(member)
+    return {
+        name: evaluate.residuals(
+            real, expected[:, mask], spread[:, mask], key, along=along[mask], groups=member
+        )
+        for name, along in fits.orders(experiment).items()
+    }
+
+
 def _same(job):
     """Replicates of the measured members: shape (draw, group, slot)."""
     tree = read_tree(job.inputs["calibrate"] / "calibration.nc")
@@ -97,9 +119,7 @@ def _same(job):
 def _new(job):
     """Replicates of new members of the population under the measured members' designs."""
     problem, model = job.problem, job.problem.model
-    count = len(next(iter(job.posterior.values())))
-    index = np.linspace(0, count - 1, min(count, NEW_MEMBERS)).astype(int)
-    draws = {name: jnp.asarray(values[index]) for name, values in job.posterior.items() if values.ndim == 1}
+    draws = fits.shared(fits.evenly(job.posterior, NEW_MEMBERS))
     population = problem.population_draws({name: np.asarray(value) for name, value in draws.items()})
     design = model.experiment.design
 
@@ -111,6 +131,6 @@ def _new(job):
         mean = jax.vmap(lambda group, psi: model.predict(group, psi, draw))(design, log_own)
         return mean + deviation(mean, draw) * jax.random.normal(noise_key, mean.shape)
 
-    keys = jax.random.split(jax.random.fold_in(job.key, 1), len(index))
+    keys = jax.random.split(jax.random.fold_in(job.key, 1), len(population["location"]))
     inputs = (keys, draws, population["location"], population["log_spread"])
     return np.asarray(jax.jit(lambda x: jax.lax.map(one, x, batch_size=64))(inputs))
