@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
+# Stands for infinity in a summary: JSON has no place for that.
+BEYOND = 1e300
+
 
 @dataclass(frozen=True)
 class Check:

@@ -145,7 +145,8 @@ def _interval(requirement):
 def _floor(requirement):
     if requirement.floor is None:
         return "Not assessed."
-    lead = f"The best that any amount of such data can reach: {requirement.floor:.3g}."
+    best, target = f"{requirement.floor:.3g}", requirement.question.target
+    lead = f"The best that any amount of such data can reach: {best} (target: {target})."
     causes = [line for line in requirement.assumptions if line.startswith("floor:")]
     return " ".join([lead, *causes])
 

@@ -17,7 +17,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from physsynth.core.checks import Check
+from physsynth.core.checks import BEYOND, Check
 from physsynth.core.simulator import Simulator
 
 console = Console(highlight=False, soft_wrap=True)
@@ -62,7 +62,7 @@ class Display:
         console.print(f"{stage:<10} {took:>8}  {state}")
         for check in failed:
             console.print(
-                f"  failed: {check.name} = {check.value:.4g}, wanted {check.threshold}. {check.advice}"
+                f"  failed: {check.name}: {_found(check)}, wanted {check.threshold}. {check.advice}"
             )
 
     def close_with(self, outcome) -> None:
@@ -105,6 +105,11 @@ def headlines(summaries: Mapping[str, dict]) -> list[str]:
     if require:
         lines.append(require["headline"])
     return lines
+
+
+def _found(check: Check) -> str:
+    """Write a check's value; one that is never reached stands in a summary as a number beyond all others."""
+    return "never reached" if check.value >= BEYOND else f"{check.value:.4g}"
 
 
 def _plural(meaning):

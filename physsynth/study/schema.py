@@ -140,7 +140,10 @@ class RareTable(BaseModel):
 
 
 class RequireTable(Table):
-    """[require]: how narrow the probability's interval must become, and with what assurance."""
+    """[require]: how narrow the probability's interval must become, and with what assurance.
+
+    Each of the `replicates` is an imagined future, in which `particles` of the posterior draws are carried.
+    """
 
     quantity: Literal["failure_probability"] = "failure_probability"
     factor: float = Field(gt=1.0)
@@ -148,6 +151,7 @@ class RequireTable(Table):
     assurance: float = Field(0.8, gt=0.0, lt=1.0)
     max_n: int = Field(1000, ge=1)
     replicates: int = Field(200, ge=20)
+    particles: int = Field(1000, ge=50, le=MOST)
 
 
 class EvaluateTable(Table):

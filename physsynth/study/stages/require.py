@@ -13,6 +13,7 @@ from jax.tree_util import Partial
 
 from physsynth import require
 from physsynth.calibrate import member_information
+from physsynth.core.checks import BEYOND
 from physsynth.core.files import write
 from physsynth.study.load import Study
 from physsynth.study.predictive import log_members, thinned
@@ -22,7 +23,12 @@ from physsynth.study.store import write_json
 
 SCENARIOS = 400
 CONDITIONS = 5
-MOST = 1e300
+# What a check advises a caller in Python, and the key of a study file that does it.
+KEYS = {
+    "raise replicates": "raise require.replicates",
+    "hand in more posterior draws and raise particles": "raise calibrate.draws and require.particles",
+    "raise max_n": "raise require.max_n",
+}
 
 
 class Require:
@@ -62,6 +68,7 @@ class Require:
             max_n=table.max_n,
             designs=members.designs(),
             replicates=table.replicates,
+            particles=table.particles,
             wording=require.Wording(_claim(job), _counted(job)),
         )
         outside = share_outside(job.problem, scenarios)
@@ -242,7 +249,10 @@ def _summary(job, need, outside):
     statement = need.statement(context, in_hand)
     return {
         **need.summary(),
-        "checks": [{**check.summary(), "value": _finite(check.value)} for check in need.checks],
+        "checks": [
+            {**check.summary(), "value": _finite(check.value), "advice": _advice(check)}
+            for check in need.checks
+        ],
         "statement": statement,
         "headline": f"{statement['verdict']} {statement['number']}",
         "share_outside_measured_range": outside,
@@ -254,6 +264,14 @@ def _short(value):
     return f"{value:.0f}" if 1e3 <= abs(value) < 1e6 else f"{value:.3g}"
 
 
+def _advice(check):
+    """Return what to do, in the keys of a study file."""
+    for words, key in KEYS.items():
+        if words in check.advice:
+            return check.advice.replace(words, key)
+    return check.advice
+
+
 def _finite(value):
     """Return a number that JSON has a place for: one never reached is huge, and one of nothing is 0."""
-    return float(np.nan_to_num(value, nan=0.0, posinf=MOST, neginf=-MOST))
+    return float(np.nan_to_num(value, nan=0.0, posinf=BEYOND, neginf=-BEYOND))
