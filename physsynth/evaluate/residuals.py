@@ -1,9 +1,13 @@
-"""Do measurements stay on one side of the calibrated curves, as they do where the curve is wrong?
+"""Do measurements stay on one side of the calibrated curves, as they do where the curves are wrong?
 
 Residuals z_j = (y_j - m_j) / s_j, with m_j the posterior mean of the expected measurement and s_j the
-noise. The statistic is the correlation of neighbours in a member, r = sum z_j z_(j+1) / sum z_j^2. A line
-through the points of an exponential passes every test of coverage when its noise is estimated, but its
-residuals come in runs.
+noise. A line through the points of an exponential passes every test of coverage when its noise is estimated,
+but its residuals are alike: neighbours in a member, and members at one place. The statistics are
+
+    r = sum z_j z_(j+1) / sum z_j^2,   q = sum_k (sum_(j in k) z_j)^2 / n_k / sum z_j^2
+
+with k the places: the measurements of all members in the order of their coordinate, cut into as many equal
+parts as a member has measurements on average.
 
 A fit takes from the residuals what it can follow, so those of a right model are no white noise:
 
@@ -20,7 +24,7 @@ Influence in Regression, section 2.1, for the covariance of residuals.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import jax
 import numpy as np
@@ -34,41 +38,60 @@ _RESIDUALS = 4000
 
 
 @dataclass(frozen=True)
+class Alike:
+    """How alike residuals are, and the chance that those of a right model are so alike or more."""
+
+    statistic: float
+    p_value: float
+
+    @classmethod
+    def among(cls, found: np.ndarray, law: np.ndarray) -> Alike:
+        """Place a statistic among those of a right model.
+
+        The measured one counts among them, so that P(p <= a) is at most a however few are drawn.
+        """
+        return cls(float(found), float((1 + np.sum(law >= found)) / (1 + law.size)))
+
+
+@dataclass(frozen=True)
 class Residuals:
     """What calibrated curves leave of the measurements.
 
     Attributes
     ----------
     dataset : xr.Dataset
-        Over ``observation``: ``residual`` (in units of the noise), ``member`` and ``coordinate``.
-    correlation : float
-        Of neighbouring residuals of a member; NaN where no member has two measurements.
-    p_value : float
-        Chance of so large a correlation under a right model; NaN likewise.
+        Over ``observation``: ``residual`` (in units of the noise), ``member``, ``coordinate`` and ``place``.
+    neighbours, places : Alike or None
+        How alike residuals are from one to the next in a member, and at one place from member to member;
+        None where no member has two measurements, and for places where there is one member.
     """
 
     dataset: xr.Dataset
-    correlation: float
-    p_value: float
+    neighbours: Alike | None
+    places: Alike | None
 
     def checks(self) -> list[Check]:
-        """Return the check that neighbours are no more alike than under a right model; none without any."""
-        if np.isnan(self.p_value):
-            return []
+        """Return the checks that residuals are no more alike than under a right model; none of nothing."""
+        found = {"neighbouring residuals": self.neighbours, "members' residuals at one place": self.places}
         return [
             Check(
-                "chance of neighbouring residuals so alike",
-                self.p_value,
+                f"chance of {name} so alike",
+                alike.p_value,
                 f"> {LEAST_P:g}",
-                self.p_value > LEAST_P,
+                alike.p_value > LEAST_P,
                 "the measurements follow another curve than the simulator, or their errors hang together",
             )
+            for name, alike in found.items()
+            if alike is not None
         ]
 
     def summary(self) -> dict:
-        """Return correlation, p-value and the check as a plain dict."""
-        found = {"correlation": self.correlation, "p_value": self.p_value}
-        return {**found, "checks": [check.summary() for check in self.checks()]}
+        """Return statistics, p-values and checks as a plain dict."""
+        found = {"neighbours": self.neighbours, "places": self.places}
+        return {
+            **{name: None if alike is None else asdict(alike) for name, alike in found.items()},
+            "checks": [check.summary() for check in self.checks()],
+        }
 
 
 def residuals(
@@ -108,7 +131,8 @@ def residuals(
     >>> real = xr.DataArray(np.exp(3.0 * x), dims="observation")
     >>> line = np.polyval(np.polyfit(x, real.values, 1), x)
     >>> draws = line + 0.6 * np.random.default_rng(0).normal(size=(400, 2)) @ np.stack([x - 0.5, 0 * x + 0.3])
-    >>> bool(residuals(real, draws, np.full(draws.shape, 1.8), jax.random.key(0)).p_value < 0.05)
+    >>> found = residuals(real, draws, np.full(draws.shape, 1.8), jax.random.key(0))
+    >>> found.neighbours.p_value < 0.05
     True
     """
     y, f, s = np.asarray(real.values, float), np.asarray(expected, float), np.asarray(deviation, float)
@@ -116,25 +140,27 @@ def residuals(
     coordinate = np.arange(y.size) if along is None else np.asarray(along)
     member = np.zeros(y.size, int) if groups is None else np.asarray(groups)
     mean, noise = f.mean(axis=0), np.sqrt(np.mean(s**2, axis=0))
+    places = _places(coordinate, member)
     attrs = {"units": "1", "long_name": "residual over noise"}
     dataset = xr.Dataset(
         {
             "residual": ("observation", (y - mean) / noise, attrs),
             "member": ("observation", member),
             "coordinate": ("observation", coordinate),
+            "place": ("observation", places),
         }
     )
-    rows = [np.flatnonzero(member == name) for name in np.unique(member)]
-    members = [row[np.argsort(coordinate[row], kind="stable")] for row in rows if row.size > 1]
-    if not members:
-        return Residuals(dataset, np.nan, np.nan)
-    z = dataset["residual"].values
-    found = _correlation([z[row] for row in members])
     generator = np.random.default_rng(np.asarray(jax.random.key_data(key)))
-    fits = (f - mean) / (noise * np.sqrt(len(f)))
-    law = _correlation([_of_a_right_model(fits[:, row], generator) for row in members])
-    # The measured one counts among them, so that P(p <= a) is at most a however few are drawn.
-    return Residuals(dataset, float(found), float((1 + np.sum(law >= found)) / (1 + law.size)))
+    z, law = dataset["residual"].values[None], np.empty((_RESIDUALS, y.size))
+    rows = [np.flatnonzero(member == name) for name in np.unique(member)]
+    for row in rows:
+        law[:, row] = _of_a_right_model((f[:, row] - mean[row]) / (noise[row] * np.sqrt(len(f))), generator)
+    runs = [row[np.argsort(coordinate[row], kind="stable")] for row in rows if row.size > 1]
+    if not runs:
+        return Residuals(dataset, None, None)
+    neighbours = Alike.among(_along(z, runs)[0], _along(law, runs))
+    shared = Alike.among(_across(z, places)[0], _across(law, places)) if len(rows) > 1 else None
+    return Residuals(dataset, neighbours, shared)
 
 
 def _check(y, f, s):
@@ -152,10 +178,30 @@ def _check(y, f, s):
         )
 
 
-def _correlation(members):
-    """Return the correlation of neighbours (...,) in members' residuals, each (..., slot) with mean 0."""
-    products = sum(np.sum(z[..., 1:] * z[..., :-1], axis=-1) for z in members)
-    return products / np.maximum(sum(np.sum(z**2, axis=-1) for z in members), 1e-300)
+def _places(coordinate, member):
+    """Return the place (observation,) of each measurement, a share of all in the order of the coordinate."""
+    count = max(round(member.size / np.unique(member).size), 1)
+    order = np.argsort(coordinate, kind="stable")
+    places = np.empty(member.size, int)
+    for place, rows in enumerate(np.array_split(order, count)):
+        places[rows] = place
+    return places
+
+
+def _along(z, runs):
+    """Return the correlation of neighbours (draw,) of residuals (draw, observation) with mean 0."""
+    products = sum(np.sum(z[:, run[1:]] * z[:, run[:-1]], axis=1) for run in runs)
+    return products / _squares(z)
+
+
+def _across(z, places):
+    """Return the squared sums of residuals at each place over their number, beside the squares of all."""
+    sums = z @ (places[:, None] == np.arange(places.max() + 1))
+    return np.sum(sums**2 / np.bincount(places), axis=1) / _squares(z)
+
+
+def _squares(z):
+    return np.maximum(np.sum(z**2, axis=1), 1e-300)
 
 
 def _of_a_right_model(fits, generator):

@@ -93,12 +93,27 @@ def test_a_line_through_an_exponential_leaves_runs_of_residuals(members, each):
 def test_residuals_of_a_right_model_pass_at_the_nominal_rate(members, each):
     x, n = np.linspace(0.0, 1.0, each), 100
     rng = np.random.default_rng(5)
-    p = np.array([_left_by_lines(rng.normal(size=(members, each)), x, rng, i).p_value for i in range(n)])
-    # Three binomial standard errors above the nominal rates.
-    for level in (0.005, 0.05, 0.2):
-        assert np.mean(p <= level) <= level + 3.0 * np.sqrt(level * (1.0 - level) / n)
-    # Were the fit left out of the law, half of the p-values would lie above 0.8 and next to none below 0.2.
-    assert np.mean(p <= 0.2) > 0.2 - 3.0 * np.sqrt(0.16 / n)
+    found = [_left_by_lines(rng.normal(size=(members, each)), x, rng, i) for i in range(n)]
+    measures = [[one.neighbours for one in found], [one.places for one in found]]
+    assert (None in measures[1]) == (members == 1)
+    for p in (np.array([alike.p_value for alike in row]) for row in measures if None not in row):
+        # Three binomial standard errors above the nominal rates.
+        for level in (0.005, 0.05, 0.2):
+            assert np.mean(p <= level) <= level + 3.0 * np.sqrt(level * (1.0 - level) / n)
+        # Were the fit left out of the law, half of the p-values would lie above 0.8, next to none below 0.2.
+        assert np.mean(p <= 0.2) > 0.2 - 3.0 * np.sqrt(0.16 / n)
+
+
+def test_what_members_share_is_found_where_neighbours_hide_it():
+    """One early value too low in every member, by twice the noise, and its neighbours a little too high."""
+    x, rng, caught = np.linspace(0.0, 1.0, 8), np.random.default_rng(7), np.zeros(2)
+    for _ in range(10):
+        y = rng.normal(size=(12, 8))
+        y[:, 2] -= 2.0
+        found = _left_by_lines(y, x, rng)
+        caught += [found.neighbours.p_value <= 0.005, found.places.p_value <= 0.005]
+    assert caught[1] >= 9
+    assert caught[0] <= 1
 
 
 def test_residuals_are_taken_in_the_order_of_their_coordinate():
@@ -113,7 +128,7 @@ def test_residuals_are_taken_in_the_order_of_their_coordinate():
             noise[:, order],
             jax.random.key(0),
             along=x[order],
-        ).correlation
+        ).neighbours.statistic
         for order in (np.arange(12), mixed)
     ]
     assert found[0] == pytest.approx(found[1])
