@@ -4,11 +4,12 @@ With y the real outcome and f the simulated one of the same scenario, and q = P(
 simulations, the failure rate is
 
     p = q P(y = 1 | f = 1) + (1 - q) P(y = 1 | f = 0)          (control variate, at its best coefficient)
-    p = q + P(y = 1, f = 0) - P(y = 0, f = 1)                  (prediction-powered)
+    p = w q + P(y = 1, f = 0) + (1 - w) P(y = 1, f = 1) - w P(y = 0, f = 1)      (prediction-powered)
 
 Each probability on the right has an exact one-sided confidence distribution (a beta); their quantiles are
 combined as if they were independent, which keeps the promise of exact bounds where normal approximations of
-rare events break it. What the twins do in simulation counts towards q, too.
+rare events break it. What the twins do in simulation counts towards q, too. At the weight of least variance,
+w = P(y = 1 | f = 1) - P(y = 1 | f = 0), what is left to the pairs goes with f no longer.
 
 Whether simulation counts is settled by what says next to nothing of the rate: whether its outcomes go with
 the real ones, whether it would lower the bound if its twins failed exactly as often as all simulations do,
@@ -37,6 +38,7 @@ from physsynth.require.arguments import fraction, strategy
 from physsynth.require.pairs import Counts, Pairs, Simulations
 
 _LEAST_LOG_POINTS, _MOST_LOG_POINTS, _BEYOND = 7, 11, 20
+_NODES, _LEAST_SHARE = 20, 1e-250
 LEAST_FAILURES = 5
 BY_CHANCE = 1e-3
 _LARGEST_PART = 0.2
@@ -92,23 +94,27 @@ class ControlVariate:
 
 @dataclass(frozen=True)
 class PredictionPowered:
-    """Simulation's failure rate, rectified by what the pairs show it to miss and to cry in vain."""
+    """Simulation's failure rate at a weight, rectified by what pairs show it to miss and to cry in vain."""
 
     name: str = "prediction-powered"
 
     def bound(self, pairs: Pairs, simulated: Simulations, confidence: float) -> Counts:
-        """Return the upper bound of q + P(y, not f) - P(not y, f)."""
+        """Return the upper bound of w q + P(y, not f) + (1 - w) P(y, f) - w P(not y, f)."""
         failed, trials = _all_simulated(pairs, simulated)
-        u = _even(confidence)
-        return _quantile(upper(failed, trials, u[:, 2]) + _rectifier(pairs, u), confidence)
+        u, weight = _even(confidence), np.asarray(_trusted(pairs))[..., None]
+        simulation = weight * upper(failed, trials, u[:, 2])
+        caught = (1 - weight) * upper(pairs.both, pairs.trials, u[:, 3])
+        return _quantile(simulation + caught + _rectifier(pairs, u, weight), confidence)
 
     def equivalents(self, pairs: Pairs, simulated: Simulations, confidence: float) -> Counts:
         """Return the real tests saved, by the variance of the estimate over that of a share."""
         failed, trials = _all_simulated(pairs, simulated)
-        q, n = failed / trials, pairs.trials
-        missed, cried = pairs.real_only / n, pairs.simulated_only / n
-        variance = _scatter(q) / trials + (missed + cried - (missed - cried) ** 2) / n
-        return _tests(q + missed - cried, variance) - n
+        q, n, weight = failed / trials, pairs.trials, _trusted(pairs)
+        missed, caught, cried = (part / n for part in (pairs.real_only, pairs.both, pairs.simulated_only))
+        rest = missed + (1 - weight) * caught - weight * cried
+        square = missed + (1 - weight) ** 2 * caught + weight**2 * cried
+        variance = weight**2 * _scatter(q) / trials + (square - rest**2) / n
+        return _tests(weight * q + rest, variance) - n
 
 
 @dataclass(frozen=True)
@@ -280,8 +286,38 @@ def _distinct(quantiles, failures, trials, u):
     """Evaluate quantiles once for each pair of counts, of which many are the same among replications."""
     counts = np.stack(np.broadcast_arrays(np.asarray(failures, float), np.asarray(trials, float)))
     pairs, places = np.unique(counts.reshape(2, -1), axis=1, return_inverse=True)
-    found = quantiles(pairs[0, :, None], pairs[1, :, None], u)
+    found = _interpolated(quantiles, pairs[0, :, None], pairs[1, :, None], u)
     return found[places.reshape(-1)].reshape(*counts.shape[1:], len(u))
+
+
+def _interpolated(quantiles, failures, trials, u):
+    """Return quantiles (pair, u) from a few nodes: their log odds are smooth in the normal quantile of u.
+
+    Those so close to 0 or 1 that they have no log odds are left to the function itself.
+    """
+    if len(u) <= _NODES:
+        return quantiles(failures, trials, u)
+    z = special.ndtri(u)
+    low, high = z.min(), z.max()
+    known = quantiles(failures, trials, special.ndtr((low + high + (high - low) * _chebyshev()) / 2))
+    usual = np.all((known > _LEAST_SHARE) & (known < 1), axis=1)
+    found = np.empty((len(known), len(u)))
+    found[~usual] = quantiles(failures[~usual], trials[~usual], u)
+    place = (2 * z - low - high) / (high - low)
+    found[usual] = special.expit(special.logit(known[usual]) @ _polynomials(place))
+    return found
+
+
+def _chebyshev():
+    return np.cos(np.pi * (np.arange(_NODES) + 0.5) / _NODES)
+
+
+def _polynomials(place):
+    """Return the values (node, place) of the polynomials that are 1 at one Chebyshev node and 0 at others."""
+    orders = np.arange(_NODES)[:, None]
+    twice = np.where(orders, 2, 1) / _NODES
+    inside = np.arccos(np.clip(place, -1, 1))
+    return (twice * np.cos(orders * np.arccos(_chebyshev()))).T @ np.cos(orders * inside)
 
 
 def _upper(failures, trials, u):
@@ -318,17 +354,23 @@ def _tests(rate, variance):
     return np.where(rate > 0, _scatter(rate) / np.maximum(variance, 1e-300), 0.0)
 
 
-def _rectifier(pairs, u):
-    """Return quantiles of P(y, not f) - P(not y, f), high where the rate is."""
+def _trusted(pairs):
+    """Return P(y | f) - P(y | not f), the weight of simulation that leaves least variance; at least 0."""
+    caught = _share(pairs.both, pairs.simulated_failures)
+    return np.maximum(caught - _share(pairs.real_only, pairs.real_only + pairs.neither), 0.0)
+
+
+def _rectifier(pairs, u, weight: Counts = 1.0):
+    """Return quantiles of P(y, not f) - w P(not y, f), high where the rate is."""
     missed = upper(pairs.real_only, pairs.trials, u[:, 1])
-    return missed - lower(pairs.simulated_only, pairs.trials, u[:, 0])
+    return missed - weight * lower(pairs.simulated_only, pairs.trials, u[:, 0])
 
 
 @cache
-def _even(confidence: float) -> Float[np.ndarray, "u 3"]:
+def _even(confidence: float) -> Float[np.ndarray, "u 4"]:
     """Return points spread evenly over the unit cube, twenty beyond a quantile of up to 0.99."""
     log_points = max(_LEAST_LOG_POINTS, math.ceil(math.log2(_BEYOND / (1 - confidence))))
-    points = qmc.Sobol(3, scramble=False).random_base2(min(log_points, _MOST_LOG_POINTS))
+    points = qmc.Sobol(4, scramble=False).random_base2(min(log_points, _MOST_LOG_POINTS))
     return points + 0.5 / len(points)
 
 

@@ -6,8 +6,10 @@ generalised least squares; floors and shapes stand on a grid that closes in on w
 principal axes, weighted by their marginal likelihood under flat priors.
 
 Beyond the sizes seen a curve may change its pace, which nothing in the scores foretells: from some size b on
-it goes as if log n ran f times as fast, log f normal. Where no change was seen in s octaves, Jeffreys' prior
-of how often changes come leaves the chance sqrt(s / (s + t)) of none in t octaves more.
+it goes as if log n ran f times as fast, log f normal. Changes by a third or so pass unseen among few sizes,
+and every curve has one, with even odds within the next octave. Large ones would have been seen: where none
+was in s octaves, Jeffreys' prior of how often they come leaves the chance sqrt(s / (s + t)) of none in t
+more.
 
 A family is a law with or without a floor. Between families it counts how well each fits the smaller sizes
 and, seen from them, predicted the largest one, p(y_K | y_1 ... y_K-1); each of its numbers costs one, as
@@ -38,7 +40,7 @@ _NODES = {1: 61, 2: 21, 3: 11, 4: 7}
 _ROUNDS, _SETTLED = 7, 0.2
 _BISECTIONS = 50
 _GOLDEN = (5**0.5 - 1) / 2
-_PACE_SD, _FARTHEST = 0.5, 100.0
+_PACE_SD, _FARTHEST = 0.35, 100.0
 _LARGEST_LOG = 700.0
 
 Range = Float[np.ndarray, "p 2"]
@@ -199,7 +201,7 @@ class Seen(NamedTuple):
 
 
 def lasting(octaves: float, seen: float) -> float:
-    """Return the chance that a curve keeps its pace for so many octaves more, as it did for those seen."""
+    """Return the chance of no large change of pace in so many octaves more, after none in those seen."""
     return math.sqrt(seen / (seen + max(octaves, 0.0)))
 
 
@@ -321,10 +323,9 @@ def _drawn(laws, grids, share, seen, curves) -> Ensemble:
 
 
 def _turns(seen, curves):
-    """Return the sizes at which curves change their pace, beyond the largest seen."""
-    octaves = math.log2(seen.sizes[-1] / seen.sizes[0])
-    beyond = octaves * (_even_places(curves, 2**0.5) ** -2 - 1)
-    return seen.sizes[-1] * np.exp2(np.minimum(beyond, _FARTHEST))
+    """Return where curves change their pace; up to t octaves beyond the sizes seen 1 / (1 + t) have not."""
+    octaves = 1 / _even_places(curves, 2**0.5) - 1
+    return seen.sizes[-1] * np.exp2(np.minimum(octaves, _FARTHEST))
 
 
 def _even_places(number, step):

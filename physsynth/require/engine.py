@@ -9,8 +9,9 @@ about the weighted mean, weighted with all that is known by then,
 
 so that an error made in one cloud is not handed on to the next.
 
-At each size of a geometric grid the width of the quantity is measured; the replicate ends at the
-first size that meets the target.
+At each size of a grid the width of the quantity is measured; the replicate ends at the first size that meets
+the target. Who collects looks after every measurement, and widths go up and down on their way: a grid with
+few sizes overlooks the first that would do.
 
 Source: Chopin (2002), Biometrika 89, 539 (taking in observations one by one); Cappe, Guillin, Marin and
 Robert (2004), J. Comput. Graph. Stat. (population Monte Carlo: samples that adapt); Kitagawa (1996),
@@ -42,8 +43,8 @@ FEWEST = 4.0
 class Cloud(NamedTuple):
     """Weighted points of one replicate's posterior.
 
-    `seen` is what the observations' likelihood is computed from, and `fresh` the effective size that the
-    points had when they were drawn.
+    `seen` is what the observations' likelihood and the width are computed from, and `fresh` the effective
+    size that the points had when they were drawn.
     """
 
     particles: Float[Array, "dimension particle"]
@@ -95,7 +96,7 @@ class Evidence(NamedTuple):
     present : Present
         Density of the present posterior.
     prepare : callable
-        From particles to what the likelihood is computed from: a table of responses, or the particles.
+        From particles to what likelihood and width are computed from: a table of responses, or the particles.
     log_likelihood : callable
         Of all particles, from what was prepared, for the observation with a given index.
     """
@@ -121,7 +122,7 @@ def grow(
         Equally weighted draws of the present posterior.
     evidence : Evidence
     width : callable
-        Width of the quantity, from a key, particles and normalised weights.
+        Width of the quantity, from a key, what was prepared of the particles, and normalised weights.
     grid : tuple of int
         The sizes at which the width is measured.
     target : float
@@ -141,7 +142,7 @@ def grow(
         place, cloud, widths = state
         cloud = jax.lax.fori_loop(stops[place], stops[place + 1], take, cloud)
         look = jax.random.fold_in(cloud.key, stops[place + 1])
-        value = width(look, cloud.particles, normalised(cloud.log_weights))
+        value = width(look, cloud.seen, normalised(cloud.log_weights))
         return place + 1, cloud, widths.at[place].set(_of_the_living(value, cloud.log_weights))
 
     def unfinished(state):

@@ -113,10 +113,11 @@ def _renewed(measurement, read, shape, key, rows, present, course, target) -> Pa
 
         def responses(cloud):
             each = jax.vmap(measurement.response, (1, None))
-            return cloud, jax.lax.map(lambda condition: each(cloud, condition), conditions)
+            told = jax.lax.map(lambda condition: each(cloud, condition), conditions)
+            return cloud, told, jax.vmap(read, in_axes=1)(cloud)
 
         def told(seen, index):
-            cloud, response = seen
+            cloud, response, _ = seen
             place = order[index]
 
             def density(response, row):
@@ -124,8 +125,8 @@ def _renewed(measurement, read, shape, key, rows, present, course, target) -> Pa
 
             return jax.vmap(density, (0, 1))(response[place], cloud)
 
-        def width(look, cloud, weights):
-            return _sd(jax.vmap(read, in_axes=1)(cloud), weights)
+        def width(look, seen, weights):
+            return _sd(seen[2], weights)
 
         evidence = Evidence(present, responses, told)
         return grow(walk, rows[others].T, evidence, width, shape.grid, target)

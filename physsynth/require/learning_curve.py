@@ -6,9 +6,10 @@ own scatter is only (1 - k / N) v_k. An interval that forgets this (a bootstrap 
 far too rarely.
 
 How far the scores tell of what comes is a matter of their shape. Straight on logarithmic axes, a curve is
-taken to go on so for as many octaves as were seen; bent, only for half a step between sizes, since each law
-bends on in its own way, and the interval hears all that fit; and where no law with fewer numbers than there
-are sizes fits, not at all. Beyond, the verdict is EXTRAPOLATION.
+taken to go on so, give or take a change of pace by a third, for three quarters of the octaves that were seen;
+bent, only for half a step between sizes, since each law bends on in its own way, and the interval hears all
+that fit; and where no law with fewer numbers than there are sizes fits, not at all. Beyond, the verdict is
+EXTRAPOLATION.
 
 Source: Hoeffding (1948), Ann. Math. Stat. 19, 293 (the variance of a mean over subsets); `curves` for laws.
 """
@@ -39,7 +40,7 @@ SHOWN = 200
 NEVER = 1e12
 _MOST_OF_PILOT = 0.9
 _PLAIN = 1e-3
-_LASTING = 0.8
+_LASTING = 0.75
 _PERFECTION = "0 for an error, 1 for an accuracy"
 
 
@@ -288,8 +289,8 @@ def _assumptions(verdict, levels_off, planned, largest):
     lines = (
         *((reach,) if largest < planned < math.inf else ()),
         "the curve goes on as one of the laws tried, with or without a floor: power laws, shifted, broken or "
-        "cut off; stretched exponentials; inverse logarithms; its pace changes no more often than that of "
-        "one that has kept it so far",
+        "cut off; stretched exponentials; inverse logarithms; its pace changes by a third or so, not by a "
+        "multiple",
         "new data are of the kind that the scores come from",
     )
     first = {
@@ -316,7 +317,7 @@ def _fits(families: tuple[Family, ...], seen: Seen) -> Check:
 
 
 def _reach(planned: float, families: tuple[Family, ...], seen: Seen) -> Check:
-    """Check that the curve probably keeps its pace as far as the size planned with.
+    """Check that no large change of pace is likely as far as the size planned with.
 
     A curve that bends keeps changing: it is carried half as far as the last step between sizes.
     """
@@ -328,9 +329,7 @@ def _reach(planned: float, families: tuple[Family, ...], seen: Seen) -> Check:
     else:
         octaves = math.log2(seen.sizes[-1] / seen.sizes[0])
         value = lasting(math.log2(max(factor, 1.0)), octaves) if math.isfinite(factor) else 0.0
-        name = (
-            f"probability that the curve keeps its pace over the largest size seen, to {factor:.3g} times it"
-        )
+        name = f"probability of no large change of pace over the largest size seen, to {factor:.3g} times it"
         wanted, passed = f">= {_LASTING:g}", value >= _LASTING
     advice = "an extrapolation this far rests on the laws alone; collect a round and forecast anew"
     return Check(name, value, wanted, passed, advice)

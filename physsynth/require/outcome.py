@@ -11,7 +11,7 @@ import xarray as xr
 from jaxtyping import Float
 
 from physsynth.core.checks import Check
-from physsynth.require.engine import first_crossings
+from physsynth.require.engine import first_crossings, sizes
 from physsynth.require.requirement import LEVELS, Question, Requirement, quantiles_of
 from physsynth.require.statement import number_text
 
@@ -19,6 +19,7 @@ LEAST_SIZE = 30.0
 LARGEST_ERROR = 0.15
 RARELY = 0.05
 NOTABLE_FLOOR = 0.3
+KEPT_PER_OCTAVE = 4
 
 
 @dataclass(frozen=True)
@@ -165,7 +166,9 @@ def reach_check(planned: float, assurance: float, max_n: int) -> Check:
 
 
 def _paths(aim, futures, needed):
+    """Return the numbers needed, and the widths on the way there at a few of the sizes."""
     counted = aim.question.counted
+    kept = np.isin(futures.grid, sizes(futures.grid[-1], KEPT_PER_OCTAVE))
     return xr.Dataset(
         {
             "needed": (
@@ -175,10 +178,10 @@ def _paths(aim, futures, needed):
             ),
             "width": (
                 ("replicate", "n"),
-                futures.widths,
+                futures.widths[:, kept],
                 {"units": "1", "long_name": f"{aim.width}; NaN once the target is met"},
             ),
         },
-        {"n": ("n", np.asarray(futures.grid), {"units": "1", "long_name": f"{counted} added"})},
+        {"n": ("n", np.asarray(futures.grid)[kept], {"units": "1", "long_name": f"{counted} added"})},
         {"target": aim.target, "present": aim.present, "scale": aim.scale},
     )

@@ -38,7 +38,7 @@ from physsynth.require.outcome import Aim, forecast, met, needs_pilot, planning_
 from physsynth.require.regime import Regime, placed
 from physsynth.require.requirement import LEVELS, Question, Requirement
 
-PER_OCTAVE = 4
+PER_OCTAVE = 64
 LEAST_REPLICATES, LEAST_PARTICLES = 20, 50
 ASSUMPTIONS = (
     "the posterior in hand is right: its model describes the response, and its draws have converged",

@@ -58,16 +58,7 @@ def test_bounds_cover_whether_credit_is_given_or_not(method, trials):
     assert np.mean(stated >= 0.05) >= 0.95 - 3 * math.sqrt(0.95 * 0.05 / REPLICATIONS)
 
 
-RARELY_LOWERS = pytest.mark.xfail(
-    strict=True, reason="luck left aside it lowers the bound at this agreement in 0.28 of cases only"
-)
-
-
-@pytest.mark.parametrize(
-    "method",
-    [ControlVariate(), pytest.param(PredictionPowered(), marks=RARELY_LOWERS), PowerPrior()],
-    ids=lambda method: method.name,
-)
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
 def test_credit_is_given_where_simulation_goes_with_reality(method):
     assert _compared(method, 50_000).given.mean() > 0.3
 

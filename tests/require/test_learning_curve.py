@@ -85,7 +85,7 @@ def test_a_bent_curve_is_not_forecast_three_times_as_far(law, scatter):
 
 
 def test_a_straight_curve_is_forecast_and_a_near_target_too():
-    """A power law reaches an octave and a half beyond the three seen, a bent curve half an octave."""
+    """A power law reaches about two octaves beyond the three seen, a bent curve half an octave."""
     rng = np.random.default_rng(4)
     scores = power_law(rng, 0.0, 0.5, 0.01)
     assert learning_curve(SIZES, scores, 3 * TRUTH**-0.5).verdict == "FORECAST"
