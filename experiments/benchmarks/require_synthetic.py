@@ -125,8 +125,9 @@ def _shares(method, pairs: Pairs, simulated: Simulations, tests: Tests) -> dict:
     maybe, rate = cheap.enough & cheap.related & cheap.alike, tests.rate
     given, bound, equivalents = np.zeros(maybe.shape, bool), cheap.without.copy(), np.zeros(maybe.shape)
     if maybe.any():
-        few = Pairs(*(part[maybe] for part in pairs)), Simulations(*(part[maybe] for part in simulated))
-        compared = Comparison.of(method, *few, tests.confidence)
+        some_pairs = Pairs(*np.asarray(pairs)[:, maybe])
+        some_simulated = Simulations(*np.asarray(simulated)[:, maybe])
+        compared = Comparison.of(method, some_pairs, some_simulated, tests.confidence)
         given[maybe], bound[maybe], equivalents[maybe] = compared.given, compared.bound, compared.equivalents
     stated = np.where(given, bound, cheap.without)
     return {
