@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -130,7 +131,7 @@ def _load(path: Path, seed: int | None):
 
 
 def _command(study: Path, seed: int) -> str:
-    return f"physsynth run {study} --seed {seed}"
+    return shlex.join(["physsynth", "run", str(study), "--seed", str(seed)])
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ but its residuals are alike: neighbours in a member, and members at one place. T
     r = sum z_j z_(j+1) / sum z_j^2,   q = sum_k (sum_(j in k) z_j)^2 / n_k / sum z_j^2
 
 with k the places: the measurements of all members in the order of their coordinate, cut into as many equal
-parts as a member has measurements on average.
+parts as a member has measurements on average (those of an only member into the root of their number).
 
 A fit takes from the residuals what it can follow, so those of a right model are no white noise:
 
@@ -60,7 +60,9 @@ class Residuals:
     Attributes
     ----------
     dataset : xr.Dataset
-        Over ``observation``: ``residual`` (in units of the noise), ``member``, ``coordinate`` and ``place``.
+        Over ``observation``: ``residual`` (in units of the noise), ``member``, ``coordinate`` and ``at``, its
+        place. Over ``place``: ``middle`` of its coordinates, ``mean`` of its residuals, and ``low`` and
+        ``high``, between which that mean lies under a right model 95 times in 100.
     neighbours, places : Alike or None
         How alike residuals are from one to the next in a member, and at one place from member to member;
         None where no member has two measurements, and for places where there is one member.
@@ -147,7 +149,7 @@ def residuals(
             "residual": ("observation", (y - mean) / noise, attrs),
             "member": ("observation", member),
             "coordinate": ("observation", coordinate),
-            "place": ("observation", places),
+            "at": ("observation", places),
         }
     )
     generator = np.random.default_rng(np.asarray(jax.random.key_data(key)))
@@ -156,6 +158,7 @@ def residuals(
     for row in rows:
         law[:, row] = _of_a_right_model((f[:, row] - mean[row]) / (noise[row] * np.sqrt(len(f))), generator)
     runs = [row[np.argsort(coordinate[row], kind="stable")] for row in rows if row.size > 1]
+    dataset = dataset.assign(_means(z, law, places, coordinate))
     if not runs:
         return Residuals(dataset, None, None)
     neighbours = Alike.among(_along(z, runs)[0], _along(law, runs))
@@ -180,7 +183,8 @@ def _check(y, f, s):
 
 def _places(coordinate, member):
     """Return the place (observation,) of each measurement, a share of all in the order of the coordinate."""
-    count = max(round(member.size / np.unique(member).size), 1)
+    members = np.unique(member).size
+    count = max(round(member.size / members if members > 1 else np.sqrt(member.size)), 1)
     order = np.argsort(coordinate, kind="stable")
     places = np.empty(member.size, int)
     for place, rows in enumerate(np.array_split(order, count)):
@@ -196,8 +200,20 @@ def _along(z, runs):
 
 def _across(z, places):
     """Return the squared sums of residuals at each place over their number, beside the squares of all."""
-    sums = z @ (places[:, None] == np.arange(places.max() + 1))
-    return np.sum(sums**2 / np.bincount(places), axis=1) / _squares(z)
+    return np.sum(_sums(z, places) ** 2 / np.bincount(places), axis=1) / _squares(z)
+
+
+def _sums(z, places):
+    return z @ (places[:, None] == np.arange(places.max() + 1))
+
+
+def _means(z, law, places, coordinate):
+    """Return the mean residual at each place, and where it lies under a right model."""
+    count = np.bincount(places)
+    low, high = np.quantile(_sums(law, places) / count, [0.025, 0.975], axis=0)
+    middle = [np.median(coordinate[places == place]) for place in range(count.size)]
+    columns = {"middle": middle, "mean": _sums(z, places)[0] / count, "low": low, "high": high}
+    return {name: ("place", column) for name, column in columns.items()}
 
 
 def _squares(z):

@@ -369,6 +369,38 @@ def xy_over_data(
     return {"data": [*_panel_traces(panel, 0), *named], "layout": layout}
 
 
+def residuals(
+    points: tuple[ArrayLike, ArrayLike],
+    means: tuple[ArrayLike, ArrayLike],
+    band: Band,
+    *,
+    x: str = "time [s]",
+    y: str = "residual over noise",
+) -> Spec:
+    """Draw residuals over a coordinate, their mean at each place, and where it lies under a right model.
+
+    Parameters
+    ----------
+    points : (coordinate (N,), residual (N,))
+    means : (coordinate (P,), mean (P,))
+    band : (lower (P,), upper (P,))
+    """
+    line = {
+        "type": "scatter",
+        "mode": "lines+markers",
+        "x": numbers(means[0]),
+        "y": numbers(means[1]),
+        "line": {"color": BLUE, "width": 1.5},
+        "name": "mean at each place",
+        "hoverinfo": "x+y",
+    }
+    layout = _layout(x, y, height=380)
+    layout["shapes"] = [_line_across(0.0, "")["shapes"][0]]
+    shade = _band(means[0], band, "rgba(0,114,178,.16)", "mean of a right model, 95 %")
+    labels = ["residual"] * np.size(points[1])
+    return {"data": [shade, line, _points(*points, labels, "residual")], "layout": layout}
+
+
 def numbers(values: Any) -> list[float | None]:
     """Return numbers as a list with six significant digits; None where they are not finite."""
     array = np.asarray(values, float).ravel()

@@ -108,8 +108,8 @@ def headlines(summaries: Mapping[str, dict]) -> list[str]:
 
 
 def _found(check: Check) -> str:
-    """Write a check's value; one that is never reached stands in a summary as a number beyond all others."""
-    return "never reached" if check.value >= BEYOND else f"{check.value:.4g}"
+    """Write a check's value; infinity stands in a summary as the largest number of all."""
+    return "beyond all bounds" if check.value >= BEYOND else f"{check.value:.4g}"
 
 
 def _plural(meaning):

@@ -27,6 +27,7 @@ from physsynth.report import (
 )
 from physsynth.report.document import Block
 from physsynth.report.numbers import MISSING
+from physsynth.study import fits
 from physsynth.study.lineage import lineage
 from physsynth.study.signals import signal_sections, threshold_line, typical_curves
 from physsynth.study.stage import Job
@@ -134,7 +135,7 @@ def _key_numbers(rare, need):
         value = Quantity(ends["q50"], "", ends["q05"], ends["q95"], percent)
         facts.append(Fact("over the posterior", value, "median, 5 to 95 %"))
     if need and need["number"] is not None:
-        ends = [need["quantiles"].get(level) for level in ("0.05", "0.95")]
+        ends = [_or_never(need["quantiles"].get(level)) for level in ("0.05", "0.95")]
         facts.append(
             Fact(
                 f"{need['counted']} still needed",
@@ -145,8 +146,13 @@ def _key_numbers(rare, need):
     return facts
 
 
+def _or_never(x):
+    """Return infinity for the number of a future that never suffices, which JSON has no place for."""
+    return np.inf if x is None else x
+
+
 def _count(x):
-    return MISSING if x is None else f"{x:,.0f}"
+    return MISSING if x is None else "never" if np.isinf(x) else f"{x:,.0f}"
 
 
 def _requirement(job) -> Iterator[Section]:
@@ -455,7 +461,28 @@ def _panels(job):
 def _evaluation(job) -> Iterator[Section]:
     found = job.summary("evaluate")
     lede = "Do simulated members look like the measured ones, and do all scenarios obey the laws?"
-    yield Section("Evaluation", lede, [_checks(found)])
+    yield Section("Evaluation", lede, [_checks(found), *_residuals(job)])
+
+
+def _residuals(job) -> Iterator[Figure]:
+    """Yield a figure of the residuals in each order that they were looked at."""
+    if job.problem.model is None:
+        return
+    experiment = job.problem.model.experiment
+    units = {**experiment.sim.parameters, **experiment.sim.outputs[experiment.output].dims}
+    caption = (
+        f"What the calibrated {experiment.output.replace('_', ' ')} leaves of the measurements, in units of "
+        "the noise. The mean at each place, were the model right, would lie in the band 95 times in 100."
+    )
+    for name in fits.orders(experiment):
+        left, words = job.dataset("evaluate", f"residuals_{name}"), name.replace("_", " ")
+        spec = figures.residuals(
+            (left["coordinate"].values, left["residual"].values),
+            (left["middle"].values, left["mean"].values),
+            (left["low"].values, left["high"].values),
+            x=f"{words} [{units[name].unit}]",
+        )
+        yield Figure(f"residuals-{name.replace('_', '-')}", caption, spec, f"Residuals over {words}.")
 
 
 def _lineage(job) -> Iterator[Section]:

@@ -118,6 +118,14 @@ class Stage(Protocol):
         ...
 
 
+def for_a_study(check: Check, keys: Mapping[str, str]) -> dict[str, Any]:
+    """Return a check's summary, with what it advises a caller in Python said in the keys of a study file."""
+    advice = check.advice
+    for words, key in keys.items():
+        advice = advice.replace(words, key)
+    return {**check.summary(), "advice": advice}
+
+
 def checks_of(summary: Mapping[str, Any]) -> list[Check]:
     """Return the checks that a stage's summary holds."""
     return [Check(**row) for row in summary.get("checks", [])]

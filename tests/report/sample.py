@@ -49,6 +49,11 @@ def all_figures() -> dict:
         "fan": figures.fan(
             n, {q: 20 / np.sqrt(n) * (0.5 + q) for q in (0.05, 0.5, 0.8, 0.95)}, target=3.0, planned=5
         ),
+        "residuals": figures.residuals(
+            (GRID, rng.normal(size=25)),
+            (GRID[2::5], rng.normal(size=5) / 2),
+            (np.full(5, -0.9), np.full(5, 0.9)),
+        ),
         "against": figures.xy_over_data(
             GRID, BANDS, GRID[::5], np.exp(-GRID[::5] / 8), marks={"asked": (20.0, 1.0)}
         ),

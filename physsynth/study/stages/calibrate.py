@@ -13,8 +13,14 @@ from physsynth.calibrate.priors import deviation
 from physsynth.core.checks import Check
 from physsynth.core.files import write
 from physsynth.study.load import Study
-from physsynth.study.stage import SUMMARY, Job
+from physsynth.study.stage import SUMMARY, Job, for_a_study
 from physsynth.study.store import write_json
+
+# What a check advises a caller in Python, and the key of a study file that does it.
+KEYS = {
+    "run longer chains": "raise calibrate.draws",
+    "raise the target acceptance": "raise calibrate.target_acceptance",
+}
 
 
 class Calibrate:
@@ -51,7 +57,8 @@ class Calibrate:
         write(job.folder / "calibration.nc", calibration.tree)
         typical = {name: _quantiles(values) for name, values in _typical(model, calibration.draws).items()}
         summary = {**calibration.summary(), "typical": typical, **_about(model, calibration.draws)}
-        summary["checks"] = [*summary["checks"], *_network_checks(job, model, calibration.draws)]
+        checks = [for_a_study(check, KEYS) for check in calibration.checks()]
+        summary["checks"] = [*checks, *_network_checks(job, model, calibration.draws)]
         write_json(job.folder / SUMMARY, summary)
 
 

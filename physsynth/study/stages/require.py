@@ -18,7 +18,7 @@ from physsynth.core.files import write
 from physsynth.study.load import Study
 from physsynth.study.predictive import log_members, thinned
 from physsynth.study.problem import Problem
-from physsynth.study.stage import SUMMARY, Job
+from physsynth.study.stage import SUMMARY, Job, for_a_study
 from physsynth.study.store import write_json
 
 SCENARIOS = 400
@@ -249,10 +249,7 @@ def _summary(job, need, outside):
     statement = need.statement(context, in_hand)
     return {
         **need.summary(),
-        "checks": [
-            {**check.summary(), "value": _finite(check.value), "advice": _advice(check)}
-            for check in need.checks
-        ],
+        "checks": [{**for_a_study(check, KEYS), "value": _finite(check.value)} for check in need.checks],
         "statement": statement,
         "headline": f"{statement['verdict']} {statement['number']}",
         "share_outside_measured_range": outside,
@@ -262,14 +259,6 @@ def _summary(job, need, outside):
 def _short(value):
     """Write a coordinate to three digits, and no whole number in powers of ten."""
     return f"{value:.0f}" if 1e3 <= abs(value) < 1e6 else f"{value:.3g}"
-
-
-def _advice(check):
-    """Return what to do, in the keys of a study file."""
-    for words, key in KEYS.items():
-        if words in check.advice:
-            return check.advice.replace(words, key)
-    return check.advice
 
 
 def _finite(value):
