@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
 if TYPE_CHECKING:
     import xarray as xr
 
-    from physsynth.require import Requirement
+    from physsynth.require import Requirement, Round
 
 require_app = typer.Typer(no_args_is_help=True, help="How much more real data a claim needs.")
 
@@ -25,8 +26,28 @@ Outcomes = Annotated[
 ]
 Column = Annotated[str, typer.Option("--column", help="The column with the values.")]
 Folder = Annotated[Path | None, typer.Option("-o", help="Folder for the statement, as HTML and JSON.")]
+Context = Annotated[
+    list[str] | None,
+    typer.Option("--context", help='Context of use, "model influence: low"; may be given several times.'),
+]
+Record = Annotated[
+    Path | None,
+    typer.Option(
+        "--record", help="CSV of earlier forecasts: number, low, high, and actual (empty: not known)."
+    ),
+]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of the imagined futures.")]
 Assurance = Annotated[float, typer.Option("--assurance", help="Wanted probability that it suffices.")]
+
+RECORDED = ("number", "low", "high", "actual")
+
+
+class Written(NamedTuple):
+    """What goes into a statement besides the answer, and where it goes."""
+
+    context: list[str] | None
+    record: Path | None
+    folder: Path | None
 
 
 @require_app.command()
@@ -48,12 +69,14 @@ def demonstration(
     credit: Annotated[
         str, typer.Option("--credit", help="control_variate, prediction_powered or power_prior.")
     ] = "control_variate",
+    context: Context = None,
+    record: Record = None,
     output: Folder = None,
 ) -> None:
     """How many more trials without failure demonstrate a failure rate; with simulation where it has twins."""
     from physsynth.require import demonstration as demonstrate
 
-    data, borrowed = {}, {}
+    data, borrowed = _stated_counts(failures, exposure), {}
     if outcomes is not None:
         table = _read(outcomes, column)
         _once("--outcomes", "--failures and --exposure", failures or exposure)
@@ -76,7 +99,7 @@ def demonstration(
             **borrowed,
         ),
         data,
-        output,
+        Written(context, record, output),
     )
 
 
@@ -90,18 +113,20 @@ def monitor(
     unit: Unit = None,
     outcomes: Outcomes = None,
     column: Column = "failed",
+    context: Context = None,
+    record: Record = None,
     output: Folder = None,
 ) -> None:
     """The same, with a bound that holds at every look."""
     from physsynth.require import monitor as watch
 
-    data = {}
+    data = _stated_counts(failures, exposure)
     if outcomes is not None:
         table = _read(outcomes, column)
         _once("--outcomes", "--failures and --exposure", failures or exposure)
         data, (failures, exposure) = _in_hand(table, outcomes), _counted(column, table[column].values)
     need = watch(rate, confidence, failures=failures, exposure=exposure, model=model, unit=unit)
-    _answer(need, data, output)
+    _answer(need, data, Written(context, record, output))
 
 
 @require_app.command()
@@ -118,6 +143,8 @@ def precision(
     assurance: Assurance = 0.8,
     max_n: Annotated[int, typer.Option("--max-n", min=1, help="Largest number to look at.")] = 1000,
     seed: Seed = 0,
+    context: Context = None,
+    record: Record = None,
     output: Folder = None,
 ) -> None:
     """How many more measurements of a mean, a rate (0 and 1) or a straight line, and at which conditions."""
@@ -143,7 +170,7 @@ def precision(
     else:
         pilot = simple.line(table[against].values, values, key, at=at, name=column)
     need = pilot.precision(target, jax.random.fold_in(key, 1), assurance=assurance, max_n=max_n)
-    _answer(need, _in_hand(table, measurements), output)
+    _answer(need, _in_hand(table, measurements), Written(context, record, output))
 
 
 @require_app.command()
@@ -154,6 +181,8 @@ def worth(
     statistic: Annotated[
         str, typer.Option("--statistic", help="mean, variance or standard_deviation.")
     ] = "mean",
+    context: Context = None,
+    record: Record = None,
     output: Folder = None,
 ) -> None:
     """How many real measurements a synthetic set is worth, and the most that more of it could be."""
@@ -161,7 +190,10 @@ def worth(
 
     tables = [_read(path, column) for path in (real, synthetic)]
     need = weigh(tables[0][column].values, tables[1][column].values, statistic)
-    _answer(need, _in_hand(tables[0], real) | {"synthetic": synthetic.name}, output)
+    data = _in_hand(tables[0], real) | {
+        f"synthetic {name}": text for name, text in _in_hand(tables[1], synthetic).items()
+    }
+    _answer(need, data, Written(context, record, output))
 
 
 @require_app.command("learning-curve")
@@ -175,6 +207,8 @@ def learning_curve(
         int | None, typer.Option("--pilot", help="Size of the one pilot all training sets were drawn from.")
     ] = None,
     assurance: Assurance = 0.8,
+    context: Context = None,
+    record: Record = None,
     output: Folder = None,
 ) -> None:
     """At which size of the data a score meets a target, from scores at smaller sizes."""
@@ -184,7 +218,7 @@ def learning_curve(
     table = _read(scores, "replicate", "size", "score")
     sizes, rows = by_replicate(*(table[name].values for name in ("replicate", "size", "score")))
     need = forecast(sizes, rows, target, pilot=pilot, best=best, assurance=assurance)
-    _answer(need, _in_hand(table, scores), output)
+    _answer(need, _in_hand(table, scores), Written(context, record, output))
 
 
 def _read(path: Path, *columns: str) -> xr.Dataset:
@@ -196,6 +230,13 @@ def _read(path: Path, *columns: str) -> xr.Dataset:
 def _in_hand(table, path: Path) -> dict[str, str]:
     size = f"{table.sizes['observation']} rows"
     return {"source": table.attrs["notes"] or path.name, "size": size, "sha256": table.attrs["sha256"]}
+
+
+def _stated_counts(failures: int, exposure: float) -> dict[str, str]:
+    """Return data in hand that are two numbers; nothing where there are none."""
+    if not exposure:
+        return {}
+    return {"source": "stated on the command line", "size": f"{failures:,} failures in {exposure:,g}"}
 
 
 def _once(option: str, others: str, given: object) -> None:
@@ -214,15 +255,65 @@ def _counted(column: str, values) -> tuple[int, int]:
     return int(failed.sum()), len(failed)
 
 
-def _answer(need: Requirement, data: dict[str, str], folder: Path | None) -> None:
+def _stated(lines: list[str]) -> dict[str, str]:
+    """Return terms of the context of use, each stated as "term: text"."""
+    from physsynth.core.errors import ParameterError
+
+    parts = [line.partition(":") for line in lines]
+    for line, (term, _, text) in zip(lines, parts, strict=True):
+        if not term.strip() or not text.strip():
+            raise ParameterError("no term with a text", key="--context", wanted='"term: text"', got=line)
+    return {term.strip().lower(): text.strip() for term, _, text in parts}
+
+
+def _earlier(path: Path | None) -> list[Round]:
+    """Return the forecasts on record, one a row; what is not known yet is left empty."""
+    from physsynth.require import Round
+
+    if path is None:
+        return []
+    table = _read(path)
+    numbers = [[_recorded(text) for text in _column(table, name)] for name in RECORDED]
+    if any(math.isnan(value) for column in numbers[:3] for value in column):
+        raise _no_record("a number in each row", "an empty one")
+    rows = enumerate(zip(*numbers, strict=True), 1)
+    return [
+        Round(f"round {i}", number, low, high, None if math.isnan(actual) else actual)
+        for i, (number, low, high, actual) in rows
+    ]
+
+
+def _column(table, name):
+    if name not in table:
+        raise _no_record(f"columns {', '.join(RECORDED)}", ", ".join(map(str, table)))
+    return table[name].values
+
+
+def _recorded(text) -> float:
+    """Return a number; "never" is infinite, and what is empty is no number."""
+    if str(text).strip() == "never":
+        return math.inf
+    try:
+        return float(text)
+    except ValueError as reason:
+        raise _no_record('numbers, or "never"', repr(text)) from reason
+
+
+def _no_record(wanted, got):
+    from physsynth.core.errors import ParameterError
+
+    return ParameterError("no record of earlier forecasts", key="--record", wanted=wanted, got=got)
+
+
+def _answer(need: Requirement, data: dict[str, str], written: Written) -> None:
     """Print the statement, and write it where a folder is given."""
     from physsynth.study.console import show_statement
 
-    statement = need.statement(data=data)
+    statement = need.statement(_stated(written.context or []), data, _earlier(written.record))
     show_statement(statement)
-    if folder is None:
+    if written.folder is None:
         return
     from physsynth.report import statement_page, write
 
-    for path in write(statement_page(statement), folder):
+    for path in write(statement_page(statement), written.folder):
         print(path)

@@ -9,7 +9,7 @@ from physsynth.report import figures
 from physsynth.report.document import Block, Document, Fact, Facts, Figure, Section, Table, Text, Verdict
 from physsynth.report.numbers import significant
 
-LEADING = ("claim", "quantity", "target", "number", "measure", "floor", "stopping_rule")
+LEADING = ("claim", "quantity", "target", "number", "measure", "floor", "stopping_rule", "looks_used")
 
 
 def statement_page(statement: Mapping[str, Any], meta: Mapping[str, Any] | None = None) -> Document:
@@ -110,15 +110,20 @@ def _record(rows, drawn) -> list[Block]:
     table = _table(rows, "Number to plan with, its 90 % interval, and what it took.")
     if "forecast_against_actual" not in drawn:
         return table
-    known = drawn["forecast_against_actual"]
+    ended = [
+        row
+        for row in drawn["forecast_against_actual"]
+        if None not in (row["number"], row["low"], row["high"], row["actual"])
+    ]
+    if not ended:
+        return table
     spec = figures.interval_rows(
         [
             figures.Row(row["label"], row["number"], row["low"], row["high"], f"it took {row['actual']:g}")
-            for row in known
-            if None not in (row["number"], row["low"], row["high"])
+            for row in ended
         ],
         x="number",
-        target=(known[-1]["actual"], "actual"),
+        target=(ended[-1]["actual"], "actual"),
     )
     caption = "Earlier forecasts against what happened."
     return [Figure("record", caption, spec, caption), *table]

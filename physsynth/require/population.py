@@ -40,6 +40,11 @@ ASSUMPTIONS = (
     "a member's data tell of its parameters as a normal summary with that information does",
     "members' parameters are independent and normal about the population mean on the scale handed in",
 )
+STOPPING = (
+    "stop once the interval's ends lie within the factor; a posterior may be looked at after every new "
+    "member, and the forecast is made anew after every round"
+)
+_NOTABLE, _NOTHING = 0.2, 1e-8
 
 
 @dataclass(frozen=True)
@@ -188,11 +193,30 @@ def population(
     paths = _futures(as_partial(information), read, shape, interval, key, kept, aim.target)
     futures = Futures(np.asarray(paths.widths, float), np.asarray(paths.least_size, float), shape.grid)
     floor = present * math.sqrt(screen.share_left(planned))
-    need = placed(forecast(aim, futures, floor, ASSUMPTIONS, checks), regime)
+    causes = _floor_causes(screen, planned, layout.names)
+    need = forecast(aim, futures, floor, ASSUMPTIONS, checks)
+    if need.floor is not None and need.floor > factor:
+        need = replace(need, assumptions=(*need.assumptions, *causes))
+    need = placed(replace(need, stopping=STOPPING), regime)
     if not designs:
         return need
     table = compare(screen, {PLANNED: planned, **others}, planning_size(need, max_n))
     return replace(need, where=table)
+
+
+def _floor_causes(screen: Screen, planned, names):
+    """Say which parameters new members leave open, and what would lower the floor that comes of it."""
+    if screen.share_left(planned) < _NOTHING:
+        return (
+            "floor: futures that miss the target level off there, though to first order new members tell "
+            "every parameter in the end; members measured more precisely, or in another way, would lower it",
+        )
+    share = screen.held(planned)
+    held = [f"{names[i]} ({share[i]:.0%})" for i in np.argsort(-share) if share[i] >= _NOTABLE]
+    return (
+        f"floor: new members, measured as planned, leave {', '.join(held)} open; "
+        "a measurement that tells it would lower it",
+    )
 
 
 def _ratio(width):

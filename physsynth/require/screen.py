@@ -70,6 +70,14 @@ class Screen:
         """Return the share of the variance that stays however many members come."""
         return self.variance(information, _MOST) / self.variance(information, 0.0)
 
+    def held(self, information: Float[np.ndarray, "c c"]) -> Float[np.ndarray, " d"]:
+        """Return the share of each component of theta in the variance that stays."""
+        full = np.zeros((len(self.slope), len(self.slope)))
+        full[: len(information), : len(information)] = information
+        inner = np.eye(len(full)) + _MOST * self.root.T @ full @ self.root
+        parts = self.slope * (self.root @ np.linalg.solve(inner, self.root.T @ self.slope))
+        return parts / max(float(parts.sum()), np.finfo(float).tiny)
+
     def members(self, information: Float[np.ndarray, "c c"], variance: float) -> float:
         """Return the n at which v(n) has fallen to `variance`; inf where it never does."""
         if self.variance(information, 0.0) <= variance:
@@ -98,14 +106,16 @@ def compare(screen: Screen, matrices: Mapping[str, Float[np.ndarray, "c c"]], n:
     -------
     xr.Dataset
         Over ``condition``: sd of the log quantity after n members, its variance relative to the planned
-        way, members of that way that do as much as n of the planned one, and how many more than n
-        these are.
+        way, the share of the present variance that they remove, members of that way that do as much as n of
+        the planned one, and how many more than n these are.
     """
+    present = screen.variance(next(iter(matrices.values())), 0.0)
     variances = np.array([screen.variance(matrix, n) for matrix in matrices.values()])
     equivalent = np.array([screen.members(matrix, variances[0]) for matrix in matrices.values()])
     columns = {
         "sd": (np.sqrt(variances), f"sd of the log quantity after {n:.0f} members"),
         "variance_ratio": (variances / variances[0], "variance relative to members measured as planned"),
+        "share": (1 - variances / present, f"share of the present variance that {n:.0f} members remove"),
         "equivalent": (equivalent, f"members that do as much as {n:.0f} measured as planned; inf if none do"),
         "extra": (equivalent - n, "members more than as planned; negative where members are saved"),
     }

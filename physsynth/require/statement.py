@@ -78,6 +78,7 @@ def compose(
         "regime": regime.sentences() if regime else ["Not assessed."],
         "reveal": regime.reveal if regime and regime.reveal else "Not assessed.",
         "stopping_rule": requirement.stopping,
+        "looks_used": _looks(earlier),
         "earlier_forecasts": [one.summary() for one in earlier],
         "assumptions": list(requirement.assumptions),
         "failed_checks": [_failed(check) for check in requirement.failed],
@@ -132,6 +133,13 @@ def _measure(requirement):
     if fewest == planned:
         return "As planned: no other way that was compared takes fewer."
     return f"Best {best['condition'].item()}: {fewest} {counted} then do as much as {planned} as planned."
+
+
+def _looks(earlier):
+    """Count the looks at the data: each forecast on record, and this one."""
+    if not earlier:
+        return "1: this one; no earlier forecast is on record."
+    return f"{len(earlier) + 1}: {len(earlier)} on record, and this one."
 
 
 def _interval(requirement):

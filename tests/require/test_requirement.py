@@ -85,6 +85,15 @@ def test_record_and_fan_are_in_the_statement():
     fan = statement["figures"]["fan"]
     assert (fan["n"], fan["quantiles"]["0.95"], fan["width"]) == ([1, 2], [2.0, 1.0], "sd")
     assert len(statement["figures"]["forecast_against_actual"]) == 1
+    assert statement["looks_used"].startswith("3:")
     page = statement_page(statement)
     assert [figure.id for figure in page.figures] == ["fan", "record"]
     assert "stated" in render(page)
+
+
+def test_a_record_without_an_end_has_no_figure():
+    """A forecast of "40 to never" is in the table, and no interval that could be drawn."""
+    record = [Round.of("first", unreachable(), 60.0)]
+    page = statement_page(unreachable().statement(earlier=record))
+    assert [figure.id for figure in page.figures] == []
+    assert "first" in render(page)

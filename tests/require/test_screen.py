@@ -64,11 +64,14 @@ def test_comparison_counts_members_exactly():
     np.testing.assert_allclose(table["equivalent"], [50.0, 200.0, np.inf], rtol=1e-6)
     np.testing.assert_allclose(table["extra"], [0.0, 150.0, np.inf], atol=1e-3)
     assert table["variance_ratio"][2] > 1
+    # One member measured exactly has information 1 about a mean known within 0.3.
+    np.testing.assert_allclose(table["share"][0], 1 - 1 / (1 + 50 * 0.3**2), atol=0.02)
 
 
 def test_what_members_do_not_inform_stays():
     screen = Screen(np.diag([1.0, 2.0]), np.array([1.0, 0.5]))
     assert screen.share_left(np.array([[5.0]])) == pytest.approx(1.0 / 2.0, rel=1e-9)
+    np.testing.assert_allclose(screen.held(np.array([[5.0]])), [0.0, 1.0], atol=1e-9)
 
 
 def test_ways_that_differ_in_arrays_alone_are_compiled_once():

@@ -87,6 +87,29 @@ def test_monitor_reads_outcomes(statement, tmp_path):
     assert 106 < number < 160
 
 
+def test_context_and_record_are_in_the_statement(statement, tmp_path):
+    record = write(
+        tmp_path / "record.csv", number=[120, 150], low=[60, 130], high=["never", 400], actual=[140, ""]
+    )
+    text, page = statement(
+        *("monitor", "--rate", "0.1", "--confidence", "0.95", "--failures", "7", "--exposure", "23"),
+        *("--context", "Model influence: none", "--record", record),
+    )
+    assert "model influence: none" in text
+    assert "3: 2 on record, and this one" in text
+    assert "7 failures in 23" in text
+    assert "round 2" in str(page["sections"])
+
+
+def test_a_record_without_its_columns_is_refused(command, tmp_path):
+    record = write(tmp_path / "record.csv", number=[1])
+    asked = ("require", "demonstration", "--rate", "0.1", "--confidence", "0.9", "--record", record)
+    code, _, err = command(*asked)
+    assert code != 0
+    assert "--record" in err
+    assert "actual" in err
+
+
 def test_precision_of_a_mean(statement, tmp_path):
     """Mean sleep within 0.2 hours: at the sample sd of 1.23, 28 more; to be assured of it, more."""
     table = write(tmp_path / "sleep.csv", difference=SLEEP)
