@@ -21,6 +21,8 @@ from physsynth.rare.subset import Subset
 from physsynth.rare.tracing import check_traceable
 
 GUIDE_CALLS = 20
+# Share of the budget that an estimate leaves to the search for modes and their design points.
+FOR_MODES = 0.04
 METHODS: dict[str, Method] = {
     "auto": Auto(),
     "montecarlo": MonteCarlo(),
@@ -102,7 +104,9 @@ def estimate(
     helper = evaluator if guide is None else Evaluator(guide, space, GUIDE_CALLS * int(max_calls))
     strategy = _method(method) if guide is None else _guided(method, helper)
     rng = np.random.default_rng(np.asarray(jax.random.key_data(key)).ravel())
+    evaluator.held_back = 0 if isinstance(strategy, MonteCarlo) else int(FOR_MODES * max_calls)
     result = _with_runs(known, strategy, evaluator, rng, target_cov)
+    evaluator.held_back = 0
     modes = find_modes(result, helper, rng)
     return _event(space, result, modes, evaluator, key, helper.cost if guide is not None else 0)
 

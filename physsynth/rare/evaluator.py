@@ -70,6 +70,7 @@ class Evaluator:
         self.continuous = _continuous(space)
         self.differentiable = differentiable and bool(self.continuous.any())
         self.calls = self.gradient_calls = self.failed_runs = 0
+        self.held_back = 0
         self._value, self._slope = _compiled(limit_state, space)
 
     @property
@@ -89,8 +90,8 @@ class Evaluator:
 
     @property
     def remaining(self) -> int:
-        """Calls that the budget still allows."""
-        return max(0, self.max_calls - self.cost)
+        """Calls that the budget still allows, but for those held back for what comes after the estimate."""
+        return max(0, self.max_calls - self.held_back - self.cost)
 
     @cached_property
     def origin_fails(self) -> bool:

@@ -14,9 +14,10 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from physsynth.rare.evaluator import Evaluator
-from physsynth.rare.form import along_rays, search
+from physsynth.rare.form import along_rays, corners, search
 from physsynth.rare.outcome import Estimate
-from physsynth.rare.planes import ALIKE
+from physsynth.rare.planes import ALIKE, diverse
+from physsynth.rare.scout import LOW_DIMENSION
 
 REPRESENTATIVES = 96
 MOST = 128
@@ -27,6 +28,8 @@ OPPOSITE = -0.7
 NEIGHBOURS = 2
 TRIES, MOST_TRIES = 3, 48
 BETWEEN = (0.25, 0.5, 0.75)
+# Failing points of a mode that are pulled inwards, and the cosine below which they differ.
+INWARDS, UNLIKE = 4, 0.5
 
 
 @dataclass(frozen=True)
@@ -47,11 +50,18 @@ def find_modes(estimate: Estimate, evaluator: Evaluator, rng: np.random.Generato
     pick = _by_weight(estimate.weight, rng)
     leader, part = _joined(estimate.u[pick], evaluator)
     labels = leader[_nearest(estimate.u, estimate.u[pick], part)]
+    labels = _largest_first(labels, estimate.weight)
     points = [
         _design_point(estimate.u[labels == k], estimate.weight[labels == k], evaluator)
-        for k in np.unique(labels)
+        for k in range(labels.max() + 1)
     ]
-    return _ordered(estimate, np.unique(labels, return_inverse=True)[1], np.stack(points))
+    return _ordered(estimate, labels, np.stack(points))
+
+
+def _largest_first(labels, weight):
+    """Number the modes from the one with the largest share down, as calls may not do for all."""
+    labels = np.unique(labels, return_inverse=True)[1]
+    return np.argsort(np.argsort(-np.bincount(labels, weight), kind="stable"))[labels]
 
 
 def _of_planes(estimate, evaluator):
@@ -200,16 +210,26 @@ def _nearest(u, representatives, part):
 
 
 def _design_point(u, weight, evaluator):
-    """Search from the mode's centre where gradients exist, else pull failing points along their rays."""
+    """Search from the mode's centre; at kinks and in many dimensions pull failing points inwards as well."""
     centre = np.average(u, axis=0, weights=weight)
-    nearest = u[np.argmin(np.linalg.norm(u, axis=1))]
+    near = u[np.argsort(np.linalg.norm(u, axis=1), kind="stable")]
+    reached = np.empty((0, u.shape[1]))
     if evaluator.remaining > 40 * evaluator.slope_cost:
-        found = search(evaluator, np.stack([centre, nearest]))
-        if len(found.u):
-            return _relaxed(found, evaluator)
-    rays = np.stack([_failing_on_ray(centre, evaluator, nearest), nearest])
-    pulled = along_rays(evaluator, rays)
-    return pulled[np.argmin(np.linalg.norm(pulled, axis=1))]
+        found = search(evaluator, np.stack([centre, near[0]]))
+        reached = _relaxed(found, evaluator) if len(found.u) else reached
+    if not len(reached):
+        near = np.concatenate([_failing_on_ray(centre, evaluator, near[0])[None], near])
+    elif u.shape[1] <= LOW_DIMENSION or not evaluator.differentiable:
+        return reached[0]
+    reached = np.concatenate([reached, _inwards(near, evaluator)])
+    return reached[np.argmin(np.linalg.norm(reached, axis=1))]
+
+
+def _inwards(failing, evaluator):
+    """Pull a few failing points to the failures nearest around them, by slopes where these cost little."""
+    rays = diverse(failing, INWARDS, UNLIKE)
+    smooth = evaluator.differentiable and evaluator.continuous.all()
+    return corners(evaluator, rays) if smooth else along_rays(evaluator, rays)
 
 
 def _relaxed(found, evaluator):
@@ -217,8 +237,8 @@ def _relaxed(found, evaluator):
     best = np.argmin(np.linalg.norm(found.u, axis=1))
     point = found.u[best : best + 1] + 1e-3 * found.direction[best : best + 1]
     if evaluator.continuous.all():
-        return found.u[best]
-    return along_rays(evaluator, point, np.where(evaluator.continuous, point, 0.0))[0]
+        return found.u[best][None]
+    return along_rays(evaluator, point, np.where(evaluator.continuous, point, 0.0))
 
 
 def _failing_on_ray(centre, evaluator, otherwise):

@@ -72,6 +72,19 @@ def test_design_point_of_a_plane(event):
     assert event.modes["load_at_design_point"].values[0] == pytest.approx(10 + 2 * expected[0], abs=0.1)
 
 
+def test_design_point_where_two_boundaries_meet():
+    """Both of two parts must fail: the nearest failure is where their planes meet, at 2.5 sqrt(2)."""
+
+    def parallel(p):
+        return jnp.maximum(2.5 - p["u"][0], 2.5 - p["u"][1])
+
+    found = ps.rare.estimate(
+        parallel, ps.ParameterSpace.standard_normal(30), jax.random.key(1), method="subset", max_calls=20_000
+    )
+    assert found.calls + 3 * found.gradient_calls <= 20_000
+    np.testing.assert_allclose(found.modes["reliability_index"], [2.5 * np.sqrt(2.0)], atol=0.01)
+
+
 @pytest.mark.parametrize("n", [0, -1, 2.5])
 def test_sampling_nothing_is_an_error(event, n):
     with pytest.raises(ParameterError):
