@@ -1,4 +1,4 @@
-"""One-compartment pharmacokinetics with first-order absorption, any number of oral doses.
+"""One-compartment pharmacokinetics after any number of oral doses, absorbed in one step or in two.
 
     dG/dt = -k_a G,   V dC/dt = k_a G - CL C,   G jumps by D_j at t_j
 
@@ -6,13 +6,20 @@ Closed form, with k = CL / V and tau = t - t_j:
 
     C(t) = sum_{t_j <= t} (k_a D_j / V) h(tau),   h(tau) = (exp(-k tau) - exp(-k_a tau)) / (k_a - k)
 
-Between two doses the curve has at most one maximum, at the tau where dC/dt = 0; the peak is exact,
+With one transit compartment the dose passes from A into G, both left at the rate k_a:
+
+    dA/dt = -k_a A,   dG/dt = k_a A - k_a G,   V dC/dt = k_a G - CL C,   A jumps by D_j at t_j
+    C(t) = sum_{t_j <= t} (k_a^2 D_j / V) h_2(tau),   h_2(tau) = int_0^tau s exp(-k_a s - k (tau - s)) ds
+
+Between two doses either curve has at most one maximum, at the tau where dC/dt = 0; the peak is exact,
 not the largest value on a grid.
 
 Source: Gibaldi and Perrier (1982), Pharmacokinetics, 2nd ed., chapter 1, eq. 1.90 and chapter 3
-(superposition of doses). Population values: Boeckmann, Sheiner and Beal (1994), NONMEM Users Guide
-Part V, for theophylline; bioavailability 1. Exchanging k_a and k leaves the shape of the curve
-unchanged ("flip-flop"); absorption is the faster of the two here by convention, see `lower_bounds`.
+(superposition of doses); Savic, Jonker, Kerbusch and Karlsson (2007), Journal of Pharmacokinetics and
+Pharmacodynamics 34 (transit compartments, here one). Population values: Boeckmann, Sheiner and Beal (1994),
+NONMEM Users Guide Part V, for theophylline; bioavailability 1. Exchanging k_a and k leaves the shape of the
+one-step curve unchanged ("flip-flop"); absorption is the faster of the two here by convention, see
+`lower_bounds`.
 """
 
 from typing import NamedTuple
@@ -34,6 +41,9 @@ from physsynth.core import (
     residual,
     superposition,
 )
+
+# How many time constants after a dose a peak is looked for, and in how many halvings.
+LONG, HALVINGS = 60.0, 60
 
 
 class Doses(NamedTuple):
@@ -72,6 +82,24 @@ def _transfer(tau, absorption, elimination):
     small = x < 1e-6
     factor = jnp.where(small, 1.0 - x / 2, -jnp.expm1(-x) / jnp.where(small, 1.0, x))
     return jnp.exp(-slow * tau) * tau * factor
+
+
+def _second_transfer(tau, absorption, elimination):
+    """h_2(tau): finite where the two rates agree, 0 before the dose."""
+    tau = jnp.maximum(tau, 0.0)
+    x = (absorption - elimination) * tau
+    slow, y = jnp.minimum(absorption, elimination), jnp.abs(x)
+    small = y < 1e-2
+    safe = jnp.where(small, 1.0, y)
+    fast_first = (-jnp.expm1(-safe) - safe * jnp.exp(-safe)) / safe**2
+    slow_first = (safe + jnp.expm1(-safe)) / safe**2
+    series = jnp.where(
+        x >= 0,
+        1 / 2 - y / 3 + y**2 / 8 - y**3 / 30 + y**4 / 144,
+        1 / 2 - y / 6 + y**2 / 24 - y**3 / 120 + y**4 / 720,
+    )
+    factor = jnp.where(small, series, jnp.where(x >= 0, fast_first, slow_first))
+    return jnp.exp(-slow * tau) * tau**2 * factor
 
 
 def _log1p_slope(a, x):
@@ -114,6 +142,67 @@ def _peak(p, doses):
     return peak
 
 
+class Amounts(NamedTuple):
+    """What is in the two parts of the gut [mg], and the concentration in plasma [mg/L]."""
+
+    first: jax.Array
+    second: jax.Array
+    concentration: jax.Array
+
+
+def _later(tau, state, p):
+    """Return the amounts after a time without doses."""
+    absorption, elimination = p["absorption_rate"], p["clearance"] / p["volume"]
+    left = jnp.exp(-absorption * tau)
+    absorbed = state.second * _transfer(tau, absorption, elimination)
+    absorbed += absorption * state.first * _second_transfer(tau, absorption, elimination)
+    return Amounts(
+        state.first * left,
+        (state.second + absorption * state.first * tau) * left,
+        state.concentration * jnp.exp(-elimination * tau) + absorption / p["volume"] * absorbed,
+    )
+
+
+def _top(wait, state, p):
+    """Return when within `wait` the concentration is largest, unless that is at the start.
+
+    Once the second part of the gut empties, dC/dt changes its sign at most once, downwards: by bisection. A
+    peak does not change with the time at which it is taken, so that no derivative need flow through this.
+    """
+    wait, state, p = jax.lax.stop_gradient((wait, state, p))
+    absorption, elimination = p["absorption_rate"], p["clearance"] / p["volume"]
+    filling = jnp.where(state.first > 0, state.first, 1.0)
+    full = jnp.where(state.first > 0, (1.0 - state.second / filling) / absorption, 0.0)
+    low = jnp.clip(full, 0.0, wait)
+    high = jnp.minimum(wait, low + LONG / jnp.minimum(absorption, elimination))
+
+    def halved(_, between):
+        low, high = between
+        middle = 0.5 * (low + high)
+        then = _later(middle, state, p)
+        rises = absorption * then.second > p["clearance"] * then.concentration
+        return jnp.where(rises, middle, low), jnp.where(rises, high, middle)
+
+    return jax.lax.fori_loop(0, HALVINGS, halved, (low, high))[0]
+
+
+def _transit_peak(p, doses):
+    """Walk from dose to dose with the amounts and keep the largest peak."""
+
+    def interval(carry, dose):
+        state, peak = carry
+        wait, amount = dose
+        state = state._replace(first=state.first + amount)
+        top = _later(_top(wait, state, p), state, p).concentration
+        peak = jnp.maximum(peak, jnp.maximum(state.concentration, top))
+        return (_later(jnp.where(jnp.isfinite(wait), wait, 0.0), state, p), peak), None
+
+    waits = jnp.append(jnp.diff(doses.times), jnp.inf)
+    nothing = jnp.zeros((), jnp.result_type(float))
+    start = (Amounts(nothing, nothing, nothing), nothing)
+    return jax.lax.scan(interval, start, (waits, doses.amounts))[0][1]
+
+
 def _mass_balance(sim, p, y):
     """Dose taken so far minus what is in the gut, in the body and eliminated, per mg of the plan."""
     doses, times = sim.options["doses"], sim.options["times"]
@@ -129,60 +218,75 @@ def _mass_balance(sim, p, y):
     return ((taken - gut - cleared).sum(-1) - body) / jnp.maximum(doses.amounts.sum(), 1e-300)
 
 
+def _transit_balance(sim, p, y):
+    """What the doses taken so far leave in the body, minus what is there, per mg of the plan."""
+    doses, tau = sim.options["doses"], sim.options["times"][:, None] - sim.options["doses"].times
+    absorption, elimination = p["absorption_rate"], p["clearance"] / p["volume"]
+    left = (absorption**2 * _second_transfer(tau, absorption, elimination)) @ doses.amounts
+    return (left - y["concentration"] * p["volume"]) / jnp.maximum(doses.amounts.sum(), 1e-300)
+
+
 def _every_other_dose(sim):
     doses = sim.options["doses"]
     odd = jnp.arange(doses.times.size) % 2
     return tuple(sim.configure(doses=(doses.times, doses.amounts * part)) for part in (odd, 1 - odd))
 
 
+def _peak_above_curve(sim, p, y):
+    return jnp.minimum(y["peak_concentration"] - y["concentration"], 0.0)
+
+
+def _declared(absorption, balance):
+    """What both simulators declare, given the prior of the absorption rate and the mass balance."""
+    return {
+        "parameters": {
+            "absorption_rate": absorption,
+            "clearance": Parameter(dist.LogNormal(1.0, 0.3), "L/h", "volume cleared of drug per time, CL"),
+            "volume": Parameter(dist.LogNormal(3.45, 0.2), "L", "volume of distribution V"),
+        },
+        "outputs": {
+            "concentration": Output(
+                "mg/L", "concentration in plasma", {"time": Coordinate("times", "h", "time since the start")}
+            ),
+            "peak_concentration": Output("mg/L", "largest concentration at any time"),
+        },
+        "limit_states": {
+            "peak_above": LimitState(
+                "mg/L",
+                lambda p, y, threshold: threshold - y["peak_concentration"],
+                {"threshold": "mg/L"},
+                "the concentration exceeds {threshold} mg/L at some time",
+            ),
+        },
+        "constraints": [
+            nonnegative("concentration", "mg/L"),
+            residual("mass balance", "mg per mg of the plan", balance),
+            superposition("concentration", "mg/L", _every_other_dose),
+            residual("the exact peak is never below the curve", "mg/L", _peak_above_curve),
+        ],
+        "validity": {"absorption_rate": (0.01, 20.0), "clearance": (0.1, 20.0), "volume": (5.0, 150.0)},
+        "options": {
+            "doses": Option(
+                ([0.0], [320.0]),
+                {"times": "h", "amounts": "mg"},
+                "a pair (times [h], amounts [mg]) of equal length, or {times, amounts}",
+                read_doses,
+            ),
+            "times": Option(
+                np.linspace(0.0, 24.0, 49), "h", "where the concentration is wanted, a list", read_times
+            ),
+        },
+        "lower_bounds": {"absorption_rate": lambda p: p["clearance"] / p["volume"]},
+    }
+
+
 @define_simulator(
     "pharmacokinetics/oral_one_compartment",
-    parameters={
-        "absorption_rate": Parameter(dist.LogNormal(0.4, 0.6), "1/h", "first-order absorption k_a"),
-        "clearance": Parameter(dist.LogNormal(1.0, 0.3), "L/h", "volume cleared of drug per time, CL"),
-        "volume": Parameter(dist.LogNormal(3.45, 0.2), "L", "volume of distribution V"),
-    },
-    outputs={
-        "concentration": Output(
-            "mg/L", "concentration in plasma", {"time": Coordinate("times", "h", "time since the start")}
-        ),
-        "peak_concentration": Output("mg/L", "largest concentration at any time"),
-    },
-    limit_states={
-        "peak_above": LimitState(
-            "mg/L",
-            lambda p, y, threshold: threshold - y["peak_concentration"],
-            {"threshold": "mg/L"},
-            "the concentration exceeds {threshold} mg/L at some time",
-        ),
-    },
-    constraints=[
-        nonnegative("concentration", "mg/L"),
-        residual("mass balance", "mg per mg of the plan", _mass_balance),
-        superposition("concentration", "mg/L", _every_other_dose),
-        residual(
-            "the exact peak is never below the curve",
-            "mg/L",
-            lambda sim, p, y: jnp.minimum(y["peak_concentration"] - y["concentration"], 0.0),
-        ),
-    ],
-    validity={"absorption_rate": (0.01, 20.0), "clearance": (0.1, 20.0), "volume": (5.0, 150.0)},
     references=[
         "Gibaldi and Perrier (1982), Pharmacokinetics, 2nd ed., chapters 1 and 3",
         "Boeckmann, Sheiner and Beal (1994), NONMEM Users Guide Part V",
     ],
-    options={
-        "doses": Option(
-            ([0.0], [320.0]),
-            {"times": "h", "amounts": "mg"},
-            "a pair (times [h], amounts [mg]) of equal length, or {times, amounts}",
-            read_doses,
-        ),
-        "times": Option(
-            np.linspace(0.0, 24.0, 49), "h", "where the concentration is wanted, a list", read_times
-        ),
-    },
-    lower_bounds={"absorption_rate": lambda p: p["clearance"] / p["volume"]},
+    **_declared(Parameter(dist.LogNormal(0.4, 0.6), "1/h", "first-order absorption k_a"), _mass_balance),
 )
 def oral_one_compartment(p, *, doses, times):
     """Plasma concentration after oral doses: one compartment, first-order absorption and elimination."""
@@ -191,4 +295,22 @@ def oral_one_compartment(p, *, doses, times):
     return {
         "concentration": (absorption / p["volume"]) * (h @ doses.amounts),
         "peak_concentration": _peak(p, doses),
+    }
+
+
+@define_simulator(
+    "pharmacokinetics/oral_transit",
+    references=[
+        "Savic, Jonker, Kerbusch and Karlsson (2007), J. Pharmacokinet. Pharmacodyn. 34",
+        "Gibaldi and Perrier (1982), Pharmacokinetics, 2nd ed., chapters 1 and 3",
+    ],
+    **_declared(Parameter(dist.LogNormal(1.1, 0.6), "1/h", "rate k_a of each step"), _transit_balance),
+)
+def oral_transit(p, *, doses, times):
+    """Plasma concentration after oral doses: one compartment, absorption in two steps of one rate."""
+    absorption, elimination = p["absorption_rate"], p["clearance"] / p["volume"]
+    h = _second_transfer(times[:, None] - doses.times, absorption, elimination)
+    return {
+        "concentration": (absorption**2 / p["volume"]) * (h @ doses.amounts),
+        "peak_concentration": _transit_peak(p, doses),
     }

@@ -1,16 +1,18 @@
-"""The one-compartment model against integration, limits and conservation."""
+"""One-compartment models against integration, limits and conservation."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy import integrate
+from scipy import integrate, linalg
 
 import physsynth as ps
 from physsynth.core import rk4
 from physsynth.core.errors import ParameterError
 
 NAME = "pharmacokinetics/oral_one_compartment"
+TRANSIT = "pharmacokinetics/oral_transit"
+BOTH = pytest.mark.parametrize("name", [NAME, TRANSIT])
 P = {"absorption_rate": 1.5, "clearance": 2.8, "volume": 32.0}
 
 
@@ -23,6 +25,32 @@ def test_closed_form_agrees_with_integration():
 
     path = rk4(flow, jnp.array([320.0, 0.0]), jnp.asarray(times), substeps=200)
     np.testing.assert_allclose(sim(P)["concentration"], path[:, 1] / 32.0, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "absorption", [2.8 / 32.0, 2.8 / 32.0 * (1 + 1e-4), 2.8 / 32.0 * (1 + 1e-9), 0.02, 1.5]
+)
+def test_two_steps_of_absorption_agree_with_the_matrix_exponential(absorption):
+    k, doses = 2.8 / 32.0, ([0.0, 3.0, 20.0], [320.0, 80.0, 200.0])
+    chain = np.array([[-absorption, 0.0, 0.0], [absorption, -absorption, 0.0], [0.0, absorption / 32.0, -k]])
+    times = np.linspace(0.0, 48.0, 97)
+    exact = sum(
+        np.array([amount * linalg.expm(chain * (t - start))[2, 0] if t > start else 0.0 for t in times])
+        for start, amount in zip(*doses, strict=True)
+    )
+    found = ps.simulator(TRANSIT, doses=doses, times=times)({**P, "absorption_rate": absorption})
+    np.testing.assert_allclose(found["concentration"], exact, atol=1e-12)
+
+
+def test_the_slope_of_the_two_step_peak_is_that_of_its_value():
+    doses = (np.arange(4) * 12.0, np.array([210.0, 420, 0, 210]))
+    sim = ps.simulator(TRANSIT, doses=doses)
+    peak = jax.jit(lambda p: sim(p)["peak_concentration"])
+    slope = jax.grad(peak)(P)
+    for name, value in P.items():
+        step = 1e-6 * value
+        beside = [float(peak({**P, name: value + sign * step})) for sign in (1, -1)]
+        assert float(slope[name]) == pytest.approx((beside[0] - beside[1]) / (2 * step), rel=1e-6)
 
 
 def test_single_dose_peak_is_where_calculus_puts_it():
@@ -44,16 +72,18 @@ def test_equal_and_exchanged_rates(absorption):
         np.testing.assert_allclose(y["peak_concentration"], 10.0 / np.e, rtol=1e-6)
 
 
-def test_area_under_the_curve_is_dose_over_clearance():
+@BOTH
+def test_area_under_the_curve_is_dose_over_clearance(name):
     times = np.linspace(0.0, 400.0, 40_001)
-    sim = ps.simulator(NAME, doses=([0.0, 12.0], [200.0, 120.0]), times=times)
+    sim = ps.simulator(name, doses=([0.0, 12.0], [200.0, 120.0]), times=times)
     area = integrate.simpson(np.asarray(sim(P)["concentration"]), x=times)
     np.testing.assert_allclose(area, 320.0 / 2.8, rtol=1e-5)
 
 
-def test_the_peak_over_many_doses_is_the_limit_of_finer_grids():
+@BOTH
+def test_the_peak_over_many_doses_is_the_limit_of_finer_grids(name):
     doses = (np.arange(10) * 12.0, np.array([210.0, 210, 0, 420, 210, 210, 210, 0, 0, 210]))
-    sim = ps.simulator(NAME, doses=doses, times=np.linspace(0.0, 132.0, 20_001))
+    sim = ps.simulator(name, doses=doses, times=np.linspace(0.0, 132.0, 20_001))
     runs = ps.simulate(sim, 200, jax.random.key(1))
     gap = runs["peak_concentration"] - runs["concentration"].max("time")
     assert gap.min() >= -1e-12

@@ -132,14 +132,17 @@ def test_the_overdose_scenarios_are_overdoses(theophylline):
 
 
 def test_the_population_lies_where_published_fits_lie(theophylline):
-    """nlme's fit of the same data (Pinheiro and Bates, 2000): ka 1.6 /h, CL 0.040 L/h/kg, ke 0.088 /h."""
+    """nlme's fit of the same data (Pinheiro and Bates, 2000): ka 1.6 /h, CL 0.040 L/h/kg, ke 0.088 /h.
+
+    Theirs absorbs in one step, ours in two of one rate: what compares is the mean time of absorption, 0.62 h.
+    """
     _, out, _ = theophylline
     found = json.loads(next((out / "stages").glob("calibrate-*/summary.json")).read_text())
     clearance, volume = (
         found["parameters"][f"{name}_per_body_weight"]["q50"] for name in ("clearance", "volume")
     )
     # within about two posterior standard deviations, on 300 draws
-    assert 1.0 < found["typical"]["absorption_rate"]["q50"] < 2.2
+    assert 1 / 2.2 < 2 / found["typical"]["absorption_rate"]["q50"] < 1 / 1.0
     assert 0.033 < clearance < 0.047
     assert 0.078 < clearance / volume < 0.098
 
