@@ -155,15 +155,20 @@ def _count(x):
     return MISSING if x is None else "never" if np.isinf(x) else f"{x:,.0f}"
 
 
+STATED = (
+    *("claim", "quantity", "target", "verdict", "number", "measure", "floor"),
+    *("reveal", "stopping_rule", "looks_used"),
+)
+LISTED = ("credit", "regime", "failed_checks")
+
+
 def _requirement(job) -> Iterator[Section]:
     if "require" not in job.inputs:
         return
     need = job.summary("require")
     statement = need["statement"]
-    rows = [
-        Fact(name.replace("_", " "), statement[name])
-        for name in ("claim", "target", "verdict", "number", "measure", "floor")
-    ]
+    rows = [Fact(name.replace("_", " "), statement[name]) for name in STATED if name in statement]
+    rows += [Fact(name.replace("_", " "), " ".join(statement[name]) or "none") for name in LISTED]
     rows += [Fact(name, text) for name, text in statement["context_of_use"].items()]
     rows += [Fact(f"data in hand: {name}", text) for name, text in statement["data_in_hand"].items()]
     blocks: list[Block] = [Facts(rows)]

@@ -104,6 +104,7 @@ def test_what_members_do_not_inform_is_a_floor():
     assert need.probability_never == 1
     assert need.floor == pytest.approx(floor, rel=0.04)
     assert "FLOOR" in need.statement()["verdict"]
+    assert "leave other[0] (100%) open" in need.statement()["floor"]
 
 
 def test_a_quantity_beside_the_means_is_an_extrapolation_until_it_is_placed():
