@@ -16,7 +16,7 @@ from physsynth.rare.importance import Importance
 from physsynth.rare.modes import Modes, find_modes
 from physsynth.rare.montecarlo import MonteCarlo
 from physsynth.rare.outcome import Estimate, Method
-from physsynth.rare.runs import Runs
+from physsynth.rare.runs import ENOUGH, Runs
 from physsynth.rare.subset import Subset
 from physsynth.rare.tracing import check_traceable
 
@@ -108,6 +108,7 @@ def estimate(
     result = _with_runs(known, strategy, evaluator, rng, target_cov)
     evaluator.held_back = 0
     modes = find_modes(result, helper, rng)
+    evaluator.failed_runs += known.failed
     return _event(space, result, modes, evaluator, key, helper.cost if guide is not None else 0)
 
 
@@ -117,7 +118,7 @@ def _with_runs(known: Runs, method: Method, evaluator, rng, target_cov) -> Estim
         return method.run(evaluator, rng, target_cov)
     known.verify(evaluator)
     own = known.estimate(target_cov)
-    if own.converged:
+    if own.converged and len(own.u) >= ENOUGH:
         return own
     return known.joined(method.run(evaluator, rng, known.relaxed(target_cov)), target_cov)
 
@@ -140,8 +141,8 @@ def _event(space, result: Estimate, modes: Modes, evaluator: Evaluator, key, gui
 
 
 def _failed(evaluator):
-    n, calls = evaluator.failed_runs, evaluator.calls + evaluator.gradient_calls
-    return (f"{n} of {calls} runs gave no number, counted as survivals: see bounds",) if n else ()
+    n = evaluator.failed_runs
+    return (f"{n} runs gave no number, counted as survivals: see bounds",) if n else ()
 
 
 def _method(method):

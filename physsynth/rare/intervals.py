@@ -74,6 +74,8 @@ class Weighted:
         n, total = len(weight), weight.sum()
         if not total > 0:
             return cls(0.0, np.inf, 0.0, n)
+        if n == 1:
+            return cls(float(total), np.inf, 1.0, n)
         squares = np.sum(weight**2)
         variance = max(squares - total**2 / n, 0.0) / max(n - 1, 1) * n
         if stratum is not None:

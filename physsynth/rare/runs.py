@@ -24,6 +24,7 @@ from physsynth.rare.intervals import Weighted
 from physsynth.rare.outcome import Estimate, weighted_estimate
 from physsynth.rare.run_checks import check_density, check_layout, check_numbers, check_values
 
+# Failing runs below which they are no estimate of their own: their scatter is not known.
 ENOUGH = 20
 AGAIN = 4
 # Standard errors beyond which two estimates contradict, and those of a 95 % interval.
@@ -45,6 +46,11 @@ class Runs:
     def none(cls, dimension: int) -> Runs:
         """Return no runs."""
         return cls(np.empty((0, dimension)), np.empty(0), np.empty(0))
+
+    @property
+    def failed(self) -> int:
+        """Number of runs that gave no number."""
+        return int(np.isnan(self.g).sum())
 
     @classmethod
     def read(cls, dataset: xr.Dataset, space: ParameterSpace) -> Runs:
@@ -90,10 +96,14 @@ class Runs:
         return weighted_estimate(self.u, self.g, self.weight / max(len(self.g), 1), spread, target_cov)
 
     def relative_variance(self, probability: float) -> float:
-        """Return the squared cov of their estimate where the probability is the one given."""
+        """Return the squared cov of their estimate where the probability is the one given.
+
+        While few fail, that of one run is taken from the largest weight, and not below 1.
+        """
         failing = self.weight[self.g <= 0]
-        typical = np.average(failing, weights=failing) if len(failing) >= ENOUGH else self.weight.max()
-        return float(max(typical / probability - 1.0, 0.0) / len(self.g))
+        few = len(failing) < ENOUGH
+        typical = self.weight.max() if few else np.average(failing, weights=failing)
+        return float(max(typical / probability - 1.0, 1.0 if few else 0.0) / len(self.g))
 
     def relaxed(self, target_cov: float) -> float:
         """Return the target left to a second estimate, given these runs' own share of the work."""
@@ -137,7 +147,7 @@ def _average(own: Estimate, other: Estimate, share: float, ours: float, target_c
 
 def _apart(own: Estimate, other: Estimate) -> bool:
     """Whether two estimates differ by more than chance would have it."""
-    if not own.probability > 0:
+    if len(own.u) < ENOUGH:
         return False
     gap = abs(np.log(own.probability / other.probability))
     return bool(gap > APART * np.hypot(own.spread.cov, other.spread.cov))

@@ -58,6 +58,15 @@ def test_runs_are_averaged_with_new_ones():
     assert all(event.draws > event.calls for event in events)
 
 
+@pytest.mark.parametrize("n", [1, 3])
+def test_a_few_runs_that_fail_are_no_estimate(n):
+    runs = drawn(SHIFTED, 60, 3)
+    few = runs.isel(scenario=np.flatnonzero(runs["g"].values <= 0)[:n])
+    event = ps.rare.estimate(overload, SPACE, jax.random.key(0), runs=few)
+    assert event.converged
+    assert abs(event.probability / PROBABILITY - 1) < 4 * event.cov
+
+
 def test_units_of_runs_are_converted():
     event = ps.rare.estimate(
         overload, SPACE, jax.random.key(0), runs=drawn(SHIFTED, 4000, 1, unit="N", per=1e3)
@@ -69,6 +78,7 @@ def test_failed_runs_stay_in_the_bounds():
     runs = drawn(ORDINARY, 20_000, 3)
     runs["g"] = runs["g"].where(runs["load"].values <= 15.0)
     event = ps.rare.estimate(overload, SPACE, jax.random.key(0), runs=runs, target_cov=0.1)
+    assert event.failed_runs == int(np.isnan(runs["g"]).sum())
     assert event.bounds[1] == pytest.approx(PROBABILITY, rel=4 * 0.05)
     assert event.probability < event.bounds[1]
 
