@@ -298,7 +298,7 @@ def fan(
     spreads = np.concatenate([np.asarray(quantiles[level], float) for level in levels])
     layout["yaxis"] |= _axis(log, spreads[np.isfinite(spreads)])
     if target is not None:
-        layout |= _line_across(target, f"target {significant(target)}")
+        layout |= _line_across(target, f"target {significant(target)}", layout["yaxis"])
     if planned is not None:
         layout["shapes"] = [*layout.get("shapes", []), _upright(planned)]
         label = _label_up(planned, f"plan with {significant(planned)}")
@@ -308,7 +308,8 @@ def fan(
 
 def with_line(spec: Spec, value: float, label: str) -> Spec:
     """Return a figure with one more line across it, for example a floor below a target."""
-    line, layout = _line_across(value, label), spec["layout"]
+    layout = spec["layout"]
+    line = _line_across(value, label, layout.get("yaxis"))
     both = {part: [*layout.get(part, []), *line[part]] for part in ("shapes", "annotations")}
     return {**spec, "layout": {**layout, **both}}
 
@@ -516,9 +517,11 @@ def _points(x, y, labels, name):
     }
 
 
-def _line_across(value, label):
+def _line_across(value, label, axis=None):
+    """A line and its label; on a log axis Plotly wants a line's own value, but the logarithm for a label."""
+    place = float(np.log10(value)) if (axis or {}).get("type") == "log" else value
     line = {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": value, "y1": value}
-    text = {"xref": "paper", "x": 1, "xanchor": "right", "y": value, "yanchor": "bottom", "text": label}
+    text = {"xref": "paper", "x": 1, "xanchor": "right", "y": place, "yanchor": "bottom", "text": label}
     return {
         "shapes": [{**line, "line": {"color": INK, "width": 1.5, "dash": "dash"}}],
         "annotations": [

@@ -401,8 +401,6 @@ def _calibration(job) -> Iterator[Section]:
     typical = [
         [
             name.replace("_", " "),
-            None,
-            None,
             row["q05"],
             row["q50"],
             row["q95"],
@@ -415,7 +413,11 @@ def _calibration(job) -> Iterator[Section]:
     blocks = [
         _checks(found),
         Table(columns, rows, "The population: medians, spread of the logarithm between members, noise."),
-        Table(columns, typical, "The simulator's parameters of a typical member."),
+        Table(
+            [columns[0], *columns[3:]],
+            typical,
+            "The simulator's parameters of a typical member.",
+        ),
     ]
     if found["bounded"]:
         names = ", ".join(name.replace("_", " ") for name in found["bounded"])

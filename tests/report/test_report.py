@@ -122,3 +122,14 @@ def test_a_log_histogram_shows_the_decades_that_matter():
 def test_a_percentile_of_zero_has_no_mark_on_a_log_axis():
     spec = figures.distribution(np.concatenate([np.zeros(20), np.full(80, 1e-3)]))
     assert len(spec["layout"]["annotations"]) == len(spec["layout"]["shapes"]) == 2
+
+
+def test_a_label_stands_on_its_line_on_a_log_axis():
+    """Plotly places shapes by value, annotations by logarithm."""
+    n, widths = np.array([1, 10, 100]), {0.5: [300.0, 30.0, 3.0], 0.95: [1e3, 1e2, 1e1]}
+    spec = figures.with_line(figures.fan(n, widths, target=4.0), 2.0, "floor 2")
+    layout = spec["layout"]
+    assert layout["yaxis"]["type"] == "log"
+    lines = [shape["y0"] for shape in layout["shapes"]]
+    assert lines == [4.0, 2.0]
+    assert [label["y"] for label in layout["annotations"]] == pytest.approx(np.log10(lines).tolist())
