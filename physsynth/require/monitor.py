@@ -28,6 +28,10 @@ from physsynth.require.statement import number_text
 
 # Between betting on no failure at all (a = 0) and on any rate below r alike (a = 1).
 MIXTURE = 0.5
+STOPPING = (
+    "look as often as wanted, and stop as soon as the bound meets the target: it holds at all looks together, "
+    "so that how many were used costs nothing"
+)
 
 
 def log_evidence(
@@ -99,6 +103,7 @@ def monitor(
             f"valid at every look: {number_text(exposure + more)} {kind.unit} in all, where one look planned "
             f"in advance would take {number_text(planned)} with as many failures",
         ),
+        stopping=STOPPING,
     )
 
 

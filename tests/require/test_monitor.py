@@ -71,6 +71,7 @@ def test_price_of_looking_is_shown():
     assert fixed.number is not None
     assert 1.1 < need.number / fixed.number < 1.4
     assert any("299" in line for line in need.assumptions)
+    assert "all looks together" in need.statement()["stopping_rule"]
 
 
 def test_nothing_seen_yet_bounds_nothing():
