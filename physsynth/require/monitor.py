@@ -29,8 +29,8 @@ from physsynth.require.statement import number_text
 # Between betting on no failure at all (a = 0) and on any rate below r alike (a = 1).
 MIXTURE = 0.5
 STOPPING = (
-    "look as often as wanted, and stop as soon as the bound meets the target: it holds at all looks together, "
-    "so that how many were used costs nothing"
+    "look as often as wanted, and stop as soon as the bound meets the target: it holds at all looks "
+    "together, so that how many were used costs nothing"
 )
 
 

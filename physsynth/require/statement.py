@@ -146,8 +146,7 @@ def _interval(requirement):
     low, high = (requirement.quantiles.get(level) for level in (0.05, 0.95))
     if low is None or high is None or low == high:
         return ""
-    never = requirement.probability_never
-    share = f"; probability that they never suffice {never:.0%}" if never else ""
+    share = f"; probability that they never suffice {requirement.probability_never:.0%}"
     return f" (90 % forecast interval {number_text(low)} to {number_text(high)}{share})"
 
 
