@@ -18,6 +18,7 @@ from physsynth.core.files import write
 from physsynth.study.load import Study
 from physsynth.study.predictive import log_members, thinned
 from physsynth.study.problem import Problem
+from physsynth.study.regime import Regime
 from physsynth.study.stage import SUMMARY, Job, for_a_study
 from physsynth.study.store import write_json
 
@@ -71,12 +72,10 @@ class Require:
             particles=table.particles,
             wording=require.Wording(_claim(job), _counted(job)),
         )
-        outside = share_outside(job.problem, scenarios)
-        need = require.placed(need, require.Regime((_axis(job.problem, scenarios, outside),)))
-        if need.verdict == "EXTRAPOLATION":
-            need = _explained(need, job.problem, outside)
+        regime = Regime.of(job.problem, scenarios)
+        need = regime.placed(need)
         write(job.folder / "forecast.nc", need.forecast)
-        write_json(job.folder / SUMMARY, _summary(job, need, outside))
+        write_json(job.folder / SUMMARY, _summary(job, need, regime.share_outside))
 
 
 def _claim(job):
@@ -192,44 +191,6 @@ def log_probability(job: Job, scenarios) -> Callable:
         return jnp.log(total / count) + jax.nn.logsumexp(ratios)
 
     return log_quantity
-
-
-def share_outside(problem: Problem, scenarios) -> float:
-    """Return the share of the failure probability whose measured output leaves the measured range."""
-    model = problem.model
-    assert model is not None
-    design, output = model.experiment.design, model.experiment.output
-    measured = np.asarray(design.observed)[np.asarray(design.mask)]
-    values = scenarios[output].values.reshape(scenarios.sizes["scenario"], -1)
-    outside = ((values > measured.max()) | (values < min(measured.min(), 0.0))).any(axis=1)
-    weight = scenarios["weight"].values
-    return float(weight[outside].sum() / max(weight.sum(), 1e-300))
-
-
-def _axis(problem, scenarios, outside):
-    """Return the measured output as an axis of the regime: what was measured, and what failures reach."""
-    low, high, unit, words = _measured(problem)
-    reached = scenarios[problem.model.experiment.output].values
-    asked = float(np.nanmin(reached)), float(np.nanmax(reached))
-    return require.Axis(words, unit, (min(low, 0.0), high), asked, outside)
-
-
-def _measured(problem):
-    """Return least and largest measured value, unit and name of the measured output."""
-    output, design = problem.model.experiment.output, problem.model.experiment.design
-    values = np.asarray(design.observed)[np.asarray(design.mask)]
-    unit = problem.sim.outputs[output].unit
-    return float(values.min()), float(values.max()), unit, output.replace("_", " ")
-
-
-def _explained(need, problem, outside):
-    low, high, unit, words = _measured(problem)
-    line = (
-        f"{outside:.0%} of the failure probability lies where the {words} exceeds what was ever measured "
-        f"({low:.3g} to {high:.3g} {unit}); there the number rests on the model alone. "
-        f"Only measurements of {words} in that range can show an error of the model."
-    )
-    return replace(need, assumptions=(line, *need.assumptions[1:]))
 
 
 def _summary(job, need, outside):
