@@ -34,7 +34,8 @@ from physsynth.core.checks import Check
 from physsynth.core.errors import DataError
 
 LEAST_P = 0.005
-_RESIDUALS = 4000
+# Draws of a right model's residuals: the most, the fewest, and how many numbers they may be in all.
+_MOST, _FEWEST, _ROOM = 4000, 1000, 20_000_000
 
 
 @dataclass(frozen=True)
@@ -152,11 +153,8 @@ def residuals(
             "at": ("observation", places),
         }
     )
-    generator = np.random.default_rng(np.asarray(jax.random.key_data(key)))
-    z, law = dataset["residual"].values[None], np.empty((_RESIDUALS, y.size))
     rows = [np.flatnonzero(member == name) for name in np.unique(member)]
-    for row in rows:
-        law[:, row] = _of_a_right_model((f[:, row] - mean[row]) / (noise[row] * np.sqrt(len(f))), generator)
+    z, law = dataset["residual"].values[None], _law((f - mean) / (noise * np.sqrt(len(f))), rows, key)
     runs = [row[np.argsort(coordinate[row], kind="stable")] for row in rows if row.size > 1]
     dataset = dataset.assign(_means(z, law, places, coordinate))
     if not runs:
@@ -204,7 +202,9 @@ def _across(z, places):
 
 
 def _sums(z, places):
-    return z @ (places[:, None] == np.arange(places.max() + 1))
+    order = np.argsort(places, kind="stable")
+    first = np.cumsum(np.bincount(places)) - np.bincount(places)
+    return np.add.reduceat(z[:, order], first, axis=1)
 
 
 def _means(z, law, places, coordinate):
@@ -220,9 +220,13 @@ def _squares(z):
     return np.maximum(np.sum(z**2, axis=1), 1e-300)
 
 
-def _of_a_right_model(fits, generator):
-    """Draw a member's residuals (draw, slot) under a right model, from how its fits (draw, slot) scatter."""
-    _, size, axes = np.linalg.svd(fits, full_matrices=False)
-    lost = 1.0 - np.sqrt(1.0 - np.minimum(size**2, 1.0))
-    white = generator.standard_normal((_RESIDUALS, fits.shape[1]))
-    return white - (white @ axes.T * lost) @ axes
+def _law(fits, rows, key):
+    """Draw residuals (draw, observation) under a right model, from how its fits (draw, observation) scatter."""
+    generator = np.random.default_rng(np.asarray(jax.random.key_data(key)))
+    drawn = np.empty((int(np.clip(_ROOM // fits.shape[1], _FEWEST, _MOST)), fits.shape[1]))
+    for row in rows:
+        _, size, axes = np.linalg.svd(fits[:, row], full_matrices=False)
+        lost = 1.0 - np.sqrt(1.0 - np.minimum(size**2, 1.0))
+        white = generator.standard_normal((len(drawn), row.size))
+        drawn[:, row] = white - (white @ axes.T * lost) @ axes
+    return drawn
