@@ -221,7 +221,7 @@ def _squares(z):
 
 
 def _law(fits, rows, key):
-    """Draw residuals (draw, observation) under a right model, from how its fits (draw, observation) scatter."""
+    """Draw residuals under a right model, from how its fits scatter; both (draw, observation)."""
     generator = np.random.default_rng(np.asarray(jax.random.key_data(key)))
     drawn = np.empty((int(np.clip(_ROOM // fits.shape[1], _FEWEST, _MOST)), fits.shape[1]))
     for row in rows:
