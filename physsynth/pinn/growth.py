@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import jax
@@ -32,6 +32,10 @@ from physsynth.pinn.trial import Trial
 # Rounds between two looks at the error, and those after which the loss falls as a power.
 _LOOK = 5
 _SETTLED = 40
+# The quick estimate is up to so many times the error; where it is no more than that above the error wanted,
+# the linearised equation decides: at every look until so many rounds, then at ever fewer, as it costs more.
+_NEAR = 4.0
+_OFTEN = 50
 _NEW_UNITS = (0, 2)
 
 
@@ -102,37 +106,49 @@ class Prospect:
         Of the points at which the error is estimated.
     grows : bool
         Whether to end where the budget would not suffice.
+    known : dict
+        What was found by the linearised equation, after so many iterations.
     """
 
     objective: Objective
     budget: Budget
     key: jax.Array
     grows: bool = False
+    known: dict[int, ErrorEstimate] = field(default_factory=dict)
 
     def __call__(self, state: State) -> bool:
         """Whether to end."""
         rounds = len(state.trail) - 1
         if not self.budget.error or rounds == 0 or rounds % _LOOK:
             return False
-        error = self.estimate(state).largest
-        error = error if error > self.budget.error else self.checked(state).largest
-        return error <= self.budget.error or (
-            self.grows and rounds >= _SETTLED and self.needed(state, error) > self.budget.iterations
-        )
+        quick = self.estimate(state).largest
+        if self._near(quick) and rounds // _LOOK % max(1, rounds // _OFTEN) == 0 and self._there(state):
+            return True
+        grows = self.grows and rounds >= _SETTLED
+        return grows and self._hopeless(state, quick) and self._hopeless(state, self.checked(state).largest)
 
     def reached(self, state: State) -> bool:
         """Whether the error is small enough."""
-        if not self.budget.error or self.estimate(state).largest > self.budget.error:
-            return False
+        return self.budget.error > 0.0 and self._near(self.estimate(state).largest) and self._there(state)
+
+    def _near(self, error):
+        return error <= _NEAR * self.budget.error
+
+    def _there(self, state):
         return self.checked(state).largest <= self.budget.error
+
+    def _hopeless(self, state, error):
+        return self.needed(state, error) > self.budget.iterations
 
     def estimate(self, state: State) -> ErrorEstimate:
         """Estimate the error of a state by what training has shown, which is quick."""
         return estimate(self.objective, state.trail, state.scales, generator(self.key, *ERROR))
 
     def checked(self, state: State) -> ErrorEstimate:
-        """Estimate the error of a state with the linearised equation too."""
-        return error_of(self.objective, state.trail, state.scales, self.key)
+        """Estimate the error of a state with the linearised equation too; once for each."""
+        if state.iterations not in self.known:
+            self.known[state.iterations] = error_of(self.objective, state.trail, state.scales, self.key)
+        return self.known[state.iterations]
 
     def needed(self, state: State, error: float) -> float:
         """Return the iterations after which the error is small enough, if it goes on falling as it does.

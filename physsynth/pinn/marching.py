@@ -162,7 +162,9 @@ class Walk:
         objective = Objective(Trial(part, self.recipe.network), self.compiled)
         if self.solution is None:
             return Training(objective, self.recipe.stages, self.recipe.sampling)
-        return Training(objective, self.recipe.stages[-1:], self.recipe.sampling, self.solution.weights)
+        # The network is near from the beginning.
+        sampling = replace(self.recipe.sampling, early=())
+        return Training(objective, self.recipe.stages[-1:], sampling, self.solution.weights)
 
     def _path(self, number):
         if self.checkpoint is None or number == 0:

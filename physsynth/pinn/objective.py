@@ -13,7 +13,7 @@ import numpy as np
 
 from physsynth.pinn.domain import HostPoints
 from physsynth.pinn.indices import Indices
-from physsynth.pinn.once import SELDOM
+from physsynth.pinn.once import OFTEN, SELDOM
 from physsynth.pinn.terms import Term, terms
 from physsynth.pinn.trial import Frame, Trial, as_fields
 
@@ -33,11 +33,30 @@ class Batch:
         Of each point, with mean 1; causal weights for instance.
     scale : float
         Of the term within the loss.
+    used : int, optional
+        The loss and its derivatives are those of so many blocks, the first ones, unless of all. A number
+        that compiled functions are given, so that few points compile nothing anew.
     """
 
     frames: Frame
     weights: np.ndarray
     scale: float
+    used: int | None = None
+
+    @property
+    def blocks(self) -> int:
+        """How many there are."""
+        return self.weights.shape[0]
+
+    @property
+    def counts(self) -> jax.Array:
+        """What the mean square of each block (block,) counts for: all that are in use the same."""
+        used = self.blocks if self.used is None else self.used
+        return jnp.where(jnp.arange(self.blocks) < used, 1.0 / used, 0.0)
+
+    def shared(self, share: float) -> Batch:
+        """Return the batch with a share of its blocks in use, at least one."""
+        return replace(self, used=max(1, round(share * self.blocks)))
 
 
 Batches = dict[str, Batch]
@@ -150,18 +169,18 @@ class Objective:
                 term.name: self._value_and_gradient(weights, term, data[term.name]) for term in self.terms
             }
 
-        found = self.compiled("gradients", gradients)(weights, data)
+        counted = {name: batch.shared(1.0) if batch.used is None else batch for name, batch in data.items()}
+        found = self.compiled("gradients", gradients, OFTEN)(weights, counted)
         return {name: (value, np.asarray(gradient)) for name, (value, gradient) in found.items()}
 
     def _value_and_gradient(self, weights, term, batch):
-        def block(total, part):
-            return jax.tree.map(
-                jnp.add, total, jax.value_and_grad(self._mean_square)(weights, term, *part)
-            ), None
+        def block(i, total):
+            part = jax.tree.map(lambda array: array[i], (batch.frames, batch.weights))
+            return jax.tree.map(jnp.add, total, jax.value_and_grad(self._mean_square)(weights, term, *part))
 
         start = (jnp.zeros((), weights.dtype), jnp.zeros_like(weights))
-        total, _ = jax.lax.scan(block, start, (batch.frames, batch.weights))
-        return jax.tree.map(lambda x: x / batch.weights.shape[0], total)
+        total = jax.lax.fori_loop(0, batch.used, block, start)
+        return jax.tree.map(lambda x: x / batch.used, total)
 
     def all_rows(self, weights: jax.Array, data: Batches) -> Iterator[jax.Array]:
         """Yield the residuals of each term (row,), scaled so that their squares sum to its mean square."""
@@ -183,7 +202,7 @@ class Objective:
             each = jax.lax.map(
                 lambda part: self._mean_square(weights, term, *part), (batch.frames, batch.weights)
             )
-            return jnp.mean(each)
+            return batch.counts @ each
 
         return {term.name: mean(term) for term in self.terms}
 
@@ -191,21 +210,18 @@ class Objective:
         """Return the normal equations of the loss, for Gauss-Newton."""
 
         def block(total, part, term):
-            frame, point_weights = part
+            frame, point_weights, count = part
             r, J = self._jacobian(weights, term, frame, point_weights)
-            return jax.tree.map(jnp.add, total, Normal(J.T @ J, J.T @ r, r @ r)), None
+            return jax.tree.map(lambda a, b: a + count * b, total, Normal(J.T @ J, J.T @ r, r @ r)), None
 
-        size = weights.size
-        total = _zeros(size, weights.dtype)
+        total = _zeros(weights.size, weights.dtype)
         for term in self.terms:
             batch = data[term.name]
-            part, _ = jax.lax.scan(
+            total, _ = jax.lax.scan(
                 lambda t, b, term=term: block(t, b, term),
-                _zeros(size, weights.dtype),
-                (batch.frames, batch.weights),
+                total,
+                (batch.frames, batch.weights, batch.scale * batch.counts),
             )
-            share = batch.scale / batch.weights.shape[0]
-            total = jax.tree.map(lambda a, b, share=share: a + share * b, total, part)
         return total
 
     def jacobian(self, weights: jax.Array, data: Batches) -> tuple[jax.Array, jax.Array]:
@@ -216,8 +232,9 @@ class Objective:
             r, J = jax.lax.map(
                 lambda part, term=term: self._jacobian(weights, term, *part), (batch.frames, batch.weights)
             )
-            share = jnp.sqrt(batch.scale / batch.weights.shape[0])
-            parts.append((share * r.reshape(-1), share * J.reshape(-1, weights.size)))
+            share = jnp.sqrt(batch.scale * batch.counts)
+            rows, slopes = share[:, None] * r, share[:, None, None] * J
+            parts.append((rows.reshape(-1), slopes.reshape(-1, weights.size)))
         return jnp.concatenate([r for r, _ in parts]), jnp.concatenate([J for _, J in parts])
 
     def _mean_square(self, weights, term, frame, point_weights):

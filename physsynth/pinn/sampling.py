@@ -39,6 +39,9 @@ class Sampling:
         becomes of them by the end. 0 where the equation forgets.
     uniform_rounds : int
         Rounds that draw uniformly, as the residual of a network that was hardly trained says little.
+    early : tuple of float
+        The share of the points that the first rounds use, one after another, and those after them all: a
+        network that is far off is brought near as well by few.
     """
 
     points: int = 4000
@@ -47,6 +50,7 @@ class Sampling:
     causality: float = 0.0
     growth: float = 0.0
     uniform_rounds: int = 2
+    early: tuple[float, ...] = (0.25, 0.25, 0.5, 0.5)
 
     def draw(
         self,
@@ -57,10 +61,12 @@ class Sampling:
         rounds: int,
     ) -> Batches:
         """Return the points of each term for one round, so many rounds after the first."""
+        share = self.early[rounds] if rounds < len(self.early) else 1.0
+        seen = weights if rounds >= self.uniform_rounds else None
         return {
-            term.name: objective.batch(term, term.draw(rng, self.points), scales[term.name])
+            term.name: objective.batch(term, term.draw(rng, self.points), scales[term.name]).shared(1.0)
             if term.name != EQUATION
-            else self._inside(objective, term, weights if rounds >= self.uniform_rounds else None, rng)
+            else self._inside(objective, term, seen, rng).shared(share)
             for term in objective.terms
         }
 

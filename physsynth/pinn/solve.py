@@ -180,7 +180,8 @@ def default_stages(objective: Objective) -> tuple[Stage, ...]:
     size = objective.trial.network.size
     if size > _LARGEST_DENSE:
         return (Stage(Adam(rate=2e-3, decay=10_000)),)
-    return (Stage(Adam(steps=100), rounds=1), Stage(Broyden()))
+    # Few points, as `Sampling` draws them at first, are to be drawn anew soon.
+    return (Stage(Adam(steps=100), rounds=1), Stage(Broyden(steps=50), rounds=4), Stage(Broyden()))
 
 
 def _after(show, observe, state, store):

@@ -100,14 +100,17 @@ def _maps_to_itself(problem, name) -> bool:
 def _about(problem, name) -> tuple[Symmetry, ...]:
     """Return the parity of each field about the middle of a coordinate; nothing if there is none."""
     choices = np.array(list(product((1.0, -1.0), repeat=len(problem.fields))))
-    p = sample(problem, np.random.default_rng(0), _SAMPLE) | problem.constants
+    rng = np.random.default_rng(0)
+    p = sample(problem, rng, _SAMPLE) | problem.constants
+    points = {name: np.broadcast_to(value, _SAMPLE) for name, value in p.items()}
 
-    def broken(signs):
-        points = {name: jnp.broadcast_to(value, _SAMPLE) for name, value in p.items()}
+    # What is drawn is handed over: the compiler would fold all that constants lead to.
+    def broken(signs, points, normal):
         parities = dict(zip(problem.fields, signs, strict=True))
-        return jnp.max(jnp.stack(list(_Reflection(problem, name, parities, points).defects())))
+        return jnp.max(jnp.stack(list(_Reflection(problem, name, parities, points, normal).defects())))
 
-    holds = once(jax.vmap(broken), choices) <= _TOLERANCE
+    normal = rng.normal(size=_SAMPLE)
+    holds = once(jax.vmap(broken, in_axes=(0, None, None)), choices, points, normal) <= _TOLERANCE
     for signs in choices[holds]:
         pairs = zip(problem.fields, signs, strict=True)
         return tuple(Symmetry(name, int(sign), field) for field, sign in pairs)
@@ -122,6 +125,7 @@ class _Reflection:
     name: str
     parities: Mapping[str, jax.Array]
     points: Mapping[str, jax.Array]
+    normal: jax.Array
 
     def defects(self) -> Iterator[jax.Array]:
         """Yield, for all that must be symmetric, how far it is from being so, relative to its size."""
@@ -151,12 +155,21 @@ class _Reflection:
     def _on_jets(self, function):
         """Yield what a function gives on random jets, small and large, and on their mirror images."""
         for number, amplitude in enumerate(_AMPLITUDES):
-            jets = {f: _random_jet([number, i], amplitude) for i, f in enumerate(self.problem.fields)}
+            jets = {f: self._jet([number, i], amplitude) for i, f in enumerate(self.problem.fields)}
             images = {field: self._mirrored(jet, self.parities[field]) for field, jet in jets.items()}
             yield (
                 function(self._fields(jets), Values(self.points)),
                 function(self._fields(images), self._image(self.points)),
             )
+
+    def _jet(self, seed, amplitude):
+        """Return a function that gives for each derivative and point a normal number: one draw, shifted."""
+
+        def read(index: MultiIndex):
+            shift = np.random.default_rng([*seed, *index]).integers(_SAMPLE)
+            return amplitude * jnp.roll(self.normal, shift)
+
+        return read
 
     def _mirrored(self, jet, parity):
         axis = self.problem.coordinates.index(self.name)
@@ -229,15 +242,6 @@ def _as_robin(condition) -> Robin:
     if isinstance(condition, Dirichlet):
         return Robin(1.0, 0.0, condition.value, condition.on or {}, condition.field)
     return condition.as_robin() if isinstance(condition, Neumann) else condition
-
-
-def _random_jet(seed, amplitude):
-    """Return a function that gives a normal number for each derivative and point."""
-
-    def read(index: MultiIndex):
-        return jnp.asarray(amplitude * np.random.default_rng([*seed, *index]).normal(size=_SAMPLE))
-
-    return read
 
 
 def _apart(found, wanted):

@@ -24,7 +24,10 @@ from physsynth.pinn.sampling import Sampling, balance
 
 @dataclass(frozen=True)
 class Stage:
-    """An optimiser and for how many rounds it runs; None is until the budget is spent."""
+    """An optimiser and for how many rounds it runs; None is until the budget is spent.
+
+    One of the same kind as that before it goes on with what that has learned.
+    """
 
     optimiser: Optimiser
     rounds: int | None = None
@@ -130,8 +133,8 @@ class Training:
         history = _extended(state.history, optimiser.steps, losses, parts)
         stage, age = state.stage, state.age + 1
         if age == self.stages[stage].rounds and stage + 1 < len(self.stages):
-            stage, age = stage + 1, 0
-            memory = self.stages[stage].optimiser.start(weights)
+            stage, age, following = stage + 1, 0, self.stages[stage + 1].optimiser
+            memory = memory if type(following) is type(optimiser) else following.start(weights)
         return State(weights, memory, scales, stage, age, history, (*state.trail, weights), state.key)
 
 

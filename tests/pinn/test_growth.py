@@ -103,6 +103,48 @@ def test_training_ends_once_the_error_is_small_enough(training, key):
     assert error <= 3.0 * wanted.error
 
 
+class Told(Prospect):
+    """A prospect that is told what the estimates are, of a training whose loss falls as N^-4."""
+
+    quick, exact = 0.0, 0.0
+
+    def estimate(self, state):
+        return SimpleNamespace(largest=self.quick)
+
+    def checked(self, state):
+        return SimpleNamespace(largest=self.exact)
+
+
+@pytest.mark.parametrize(
+    ("quick", "exact", "grows", "ends"),
+    [
+        (3e-6, 8e-7, False, True),
+        (3e-6, 1.2e-6, False, False),
+        (8e-7, 1.2e-6, False, False),
+        # 1e-3 would take 142 times the iterations, 3e-6 less than twice as many.
+        (1e-3, 3e-6, True, False),
+        (1e-3, 1e-3, True, True),
+        (1e-3, 1e-3, False, False),
+    ],
+)
+def test_the_linearised_equation_decides_when_to_stop_and_when_to_grow(quick, exact, grows, ends):
+    prospect = Told(None, pinn.Budget(iterations=10_000, error=1e-6), None, grows)
+    for name, value in {"quick": quick, "exact": exact}.items():
+        object.__setattr__(prospect, name, value)
+    losses = np.arange(1.0, 46.0) ** -4
+    state = SimpleNamespace(history={"loss": list(losses)}, iterations=4500, trail=[None] * 46)
+    assert prospect(state) is ends
+
+
+def test_a_following_stage_of_the_same_kind_keeps_what_was_learned(training, key):
+    stages = (pinn.Stage(pinn.Broyden(steps=5), rounds=1), pinn.Stage(pinn.Broyden(steps=10)))
+    state = Training(training.objective, stages, SAMPLING).start(key)
+    after = Training(training.objective, stages, SAMPLING).advance(state)
+    assert (after.stage, after.iterations) == (1, 5)
+    assert not after.memory.fresh
+    assert state.memory.fresh
+
+
 def test_the_iterations_that_a_power_law_needs():
     # A loss N^-4 is an error N^-2: ten times less error is sqrt(10) times the iterations.
     rounds = np.arange(1, 401)
