@@ -63,7 +63,7 @@ from physsynth.require.pairs import WINDOWS, Pairs, Simulations
 
 RESULTS = Path(__file__).parent / "results"
 RATES, BIASES, REPLICATIONS, CONFIDENCE = (0.05, 0.01, 0.002), (1.0, 0.7, 0.4), 4000, 0.95
-ELSEWHERE, CONFIDENCES, AGREEMENTS = 60, (0.8, 0.9, 0.95, 0.99), (-0.3, 0.0, 0.5, 0.8, 0.95, 0.99, 0.999)
+ELSEWHERE, CONFIDENCES, AGREEMENTS = 160, (0.8, 0.9, 0.95, 0.99), (-0.3, 0.0, 0.5, 0.8, 0.95, 0.99, 0.999)
 OTHER_BIASES = (0.2, 0.4, 0.55, 0.7, 0.85, 0.95, 1.0, 1.05, 1.15, 1.3, 1.6, 2.0, 3.0)
 METHODS = (ControlVariate(), PredictionPowered(), PowerPrior())
 
