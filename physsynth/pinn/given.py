@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
+from numbers import Real
 from typing import Any, get_args
 
 import jax
@@ -28,6 +29,22 @@ def check_given(residual: Any, conditions: Any, parameters: Mapping[str, Any], f
         _check_condition(condition)
     for name, value in parameters.items():
         _check_parameter(name, value)
+
+
+def check_bounds(what: str, bounds: Mapping[str, tuple[Any, float, float]]) -> None:
+    """Raise unless each value, by its name, is a number within its bounds (value, low, high)."""
+    for name, (value, low, high) in bounds.items():
+        if not (isinstance(value, Real) and low <= float(value) <= high):
+            wanted = f"a number >= {low:g}" if high == float("inf") else f"a number from {low:g} to {high:g}"
+            raise ParameterError(
+                f"{what} that allows nothing", key=f"{what}.{name}", wanted=wanted, got=repr(value)
+            )
+
+
+def check_kind(name: str, value: Any, kind: type | tuple[type, ...], wanted: str) -> None:
+    """Raise unless a value, where one is given, is of a kind."""
+    if value is not None and not isinstance(value, kind):
+        raise ParameterError(f"{name} of the wrong kind", key=name, wanted=wanted, got=repr(value))
 
 
 def check_key(key: Any) -> None:

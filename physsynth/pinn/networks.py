@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from itertools import pairwise
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -21,6 +21,7 @@ from physsynth.core.errors import unknown_name
 from physsynth.pinn.jet import Jet, sin_cos, tanh
 
 
+@runtime_checkable
 class Architecture(Protocol):
     """The specification of a network."""
 

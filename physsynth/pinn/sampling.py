@@ -7,12 +7,14 @@ Mech. Eng. 421, 116813.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import jax
 import numpy as np
 
 from physsynth.pinn.conditions import Initial
+from physsynth.pinn.given import check_bounds, check_kind
 from physsynth.pinn.objective import Batch, Batches, Objective
 from physsynth.pinn.terms import EQUATION
 
@@ -42,6 +44,11 @@ class Sampling:
     early : tuple of float
         The share of the points that the first rounds use, one after another, and those after them all: a
         network that is far off is brought near as well by few.
+
+    Raises
+    ------
+    ParameterError
+        If a number is out of its bounds.
     """
 
     points: int = 4000
@@ -51,6 +58,12 @@ class Sampling:
     growth: float = 0.0
     uniform_rounds: int = 2
     early: tuple[float, ...] = (0.25, 0.25, 0.5, 0.5)
+
+    def __post_init__(self):
+        least = {"points": 1, "pool": 1, "uniform": 0, "causality": 0, "uniform_rounds": 0}
+        check_bounds("sampling", {name: (getattr(self, name), low, math.inf) for name, low in least.items()})
+        check_kind("sampling.early", self.early, tuple, "shares of the points, (0.25, 0.5)")
+        check_bounds("sampling", {f"early[{i}]": (share, 1e-6, 1.0) for i, share in enumerate(self.early)})
 
     def draw(
         self,

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
+from typing import Any
 
 import jax
 
@@ -15,7 +16,7 @@ from physsynth.pinn.budget import Budget
 from physsynth.pinn.checkpoint import Checkpoint
 from physsynth.pinn.conditions import Symmetry
 from physsynth.pinn.evolution import time_of
-from physsynth.pinn.given import check_key
+from physsynth.pinn.given import check_key, check_kind
 from physsynth.pinn.growth import Growth, trained
 from physsynth.pinn.linearised import error_of
 from physsynth.pinn.marching import March, Recipe, Walk
@@ -86,7 +87,8 @@ def solve(
     Raises
     ------
     ParameterError
-        If a parameter has no value, the key is none, or the checkpoint is of another run.
+        If a parameter has no value, the key is none, a setting is of the wrong kind, or the checkpoint is of
+        another run.
 
     Examples
     --------
@@ -98,6 +100,7 @@ def solve(
     (True, True)
     """
     check_key(key)
+    check_settings(network, stages, sampling)
     if problem.ranges:
         raise ParameterError(
             "a parameter without a value",
@@ -131,6 +134,15 @@ def train(
         training, state = trained(training, store.restore(), budget, store, growth, after)
     found = error_of(training.objective, state.trail, state.scales, key)
     return Solution(training.objective, state.weights, state.history, found)
+
+
+def check_settings(network: Any, stages: Any, sampling: Any) -> None:
+    """Raise unless each setting that is given is of its kind."""
+    check_kind("network", network, Architecture, "a specification: pinn.MLP(width=20)")
+    check_kind("sampling", sampling, Sampling, "pinn.Sampling(points=4000)")
+    check_kind("stages", stages, Sequence, "a list of stages: [pinn.Stage(pinn.Adam(), rounds=1)]")
+    for stage in stages or ():
+        check_kind("stages", stage, Stage, "stages: pinn.Stage(pinn.Broyden())")
 
 
 @lru_cache(maxsize=8)

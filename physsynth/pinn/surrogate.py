@@ -26,7 +26,7 @@ from physsynth.pinn.networks import MLP, Architecture
 from physsynth.pinn.problem import Problem
 from physsynth.pinn.sampling import Sampling
 from physsynth.pinn.solution import Solution
-from physsynth.pinn.solve import posed, train
+from physsynth.pinn.solve import check_settings, posed, train
 from physsynth.pinn.training import Stage
 
 ERROR = "error"
@@ -198,6 +198,7 @@ def emulate(
 
 def _trained(problem, key, budget, symmetries=None, **settings) -> Solution:
     check_key(key)
+    check_settings(*(settings.get(name) for name in ("network", "stages", "sampling")))
     whole = posed(problem, None if symmetries is None else tuple(symmetries))
     usual = {
         "network": MLP(width=_WIDTH),

@@ -1,9 +1,12 @@
 """Residuals count for what they do: early ones more where errors grow, late ones once it is their turn."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from physsynth import pinn
+from physsynth.core.errors import ParameterError
 from physsynth.pinn.objective import BLOCK, Objective
 from physsynth.pinn.trial import Trial
 
@@ -65,3 +68,28 @@ def test_the_first_rounds_use_few_points_of_those_drawn():
         ).values()
         used.append((batch.used, batch.blocks))
     assert used == [(1, 4), (2, 4), (4, 4)]
+
+
+@pytest.mark.parametrize(
+    ("given", "key"),
+    [
+        ({"points": 0}, "sampling.points"),
+        ({"pool": "4"}, "sampling.pool"),
+        ({"uniform": float("nan")}, "sampling.uniform"),
+        ({"causality": -1.0}, "sampling.causality"),
+        ({"early": 0.5}, "sampling.early"),
+        ({"early": (0.5, 2.0)}, r"sampling.early\[1\]"),
+    ],
+)
+def test_a_sampling_that_draws_nothing_is_refused(given, key):
+    with pytest.raises(ParameterError, match=key):
+        pinn.Sampling(**given)
+
+
+@pytest.mark.parametrize(
+    ("settings", "key"),
+    [({"network": 20}, "network"), ({"sampling": 4000}, "sampling"), ({"stages": [pinn.Adam()]}, "stages")],
+)
+def test_settings_of_the_wrong_kind_are_refused_before_any_training(settings, key):
+    with pytest.raises(ParameterError, match=key):
+        pinn.solve(PROBLEM, jax.random.key(0), 100, **settings)
