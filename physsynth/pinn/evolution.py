@@ -56,11 +56,18 @@ def initial_rate(problem: Problem, time: str) -> float:
     if not all(orders.values()) or len(problem.equations or ("",)) != len(problem.fields):
         return 0.0
     with jax.enable_x64(True):
-        rates = once(lambda: _rates(problem, time, orders))
+        rest, slopes, sizes = once(lambda: _at_start(problem, time, orders))
+    try:
+        highest = np.linalg.solve(np.moveaxis(slopes, -1, 0), -rest.T[..., None])[..., 0].T
+    except np.linalg.LinAlgError:
+        return 0.0
+    with np.errstate(divide="ignore", invalid="ignore"):
+        rates = (np.sqrt(np.mean(highest**2, axis=1)) / sizes) ** (1.0 / np.array([*orders.values()]))
     return float(np.max(np.where(np.isfinite(rates), rates, 0.0)))
 
 
-def _rates(problem, time, orders):
+def _at_start(problem, time, orders):
+    """Return the residual (equation, point) but for the highest time derivatives, its slopes by them, |u|."""
     start = {time: problem.domain.intervals[time][0]}
     values = sample(problem, np.random.default_rng(0), _SAMPLE) | problem.constants | start
     points = {name: jnp.broadcast_to(value, _SAMPLE) for name, value in values.items()}
@@ -79,9 +86,7 @@ def _rates(problem, time, orders):
     units = jnp.eye(size)[:, :, None] * jnp.ones(_SAMPLE)
     rest = residual(none)
     slopes = jnp.stack([residual(unit) - rest for unit in units], axis=1)
-    highest = jnp.linalg.solve(jnp.moveaxis(slopes, -1, 0), -rest.T[..., None])[..., 0].T
-    sizes = zip(highest, jets.values(), orders.values(), strict=True)
-    return jnp.stack([(_rms(value) / _rms(jet.value)) ** (1.0 / order) for value, jet, order in sizes])
+    return rest, slopes, jnp.stack([_rms(jet.value) for jet in jets.values()])
 
 
 def _with_highest(jet, time, order, value):
