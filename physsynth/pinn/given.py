@@ -41,7 +41,7 @@ def check_bounds(what: str, bounds: Mapping[str, tuple[Any, float, float]]) -> N
             )
 
 
-def check_kind(name: str, value: Any, kind: type | tuple[type, ...], wanted: str) -> None:
+def check_kind(name: str, value: Any, kind: Any, wanted: str) -> None:
     """Raise unless a value, where one is given, is of a kind."""
     if value is not None and not isinstance(value, kind):
         raise ParameterError(f"{name} of the wrong kind", key=name, wanted=wanted, got=repr(value))

@@ -100,7 +100,15 @@ def solve(
     (True, True)
     """
     check_key(key)
-    check_settings(network, stages, sampling)
+    check_settings(
+        network=network,
+        stages=stages,
+        sampling=sampling,
+        symmetries=symmetries,
+        march=march,
+        checkpoint=checkpoint,
+        observe=observe,
+    )
     if problem.ranges:
         raise ParameterError(
             "a parameter without a value",
@@ -136,13 +144,25 @@ def train(
     return Solution(training.objective, state.weights, state.history, found)
 
 
-def check_settings(network: Any, stages: Any, sampling: Any) -> None:
+_KINDS: dict[str, tuple[Any, str]] = {
+    "network": (Architecture, "a specification: pinn.MLP(width=20)"),
+    "stages": (Sequence, "a list of stages: [pinn.Stage(pinn.Adam(), rounds=1)]"),
+    "sampling": (Sampling, "pinn.Sampling(points=4000)"),
+    "symmetries": (Sequence, 'a list of symmetries: [pinn.Symmetry("x")]'),
+    "march": (March, "pinn.March(), or None"),
+    "checkpoint": ((str, Path), "the path of a file"),
+    "observe": (Callable, "a function of the state"),
+}
+
+
+def check_settings(**settings: Any) -> None:
     """Raise unless each setting that is given is of its kind."""
-    check_kind("network", network, Architecture, "a specification: pinn.MLP(width=20)")
-    check_kind("sampling", sampling, Sampling, "pinn.Sampling(points=4000)")
-    check_kind("stages", stages, Sequence, "a list of stages: [pinn.Stage(pinn.Adam(), rounds=1)]")
-    for stage in stages or ():
+    for name, value in settings.items():
+        check_kind(name, value, *_KINDS[name])
+    for stage in settings["stages"] or ():
         check_kind("stages", stage, Stage, "stages: pinn.Stage(pinn.Broyden())")
+    for symmetry in settings["symmetries"] or ():
+        check_kind("symmetries", symmetry, Symmetry, 'symmetries: pinn.Symmetry("x")')
 
 
 @lru_cache(maxsize=8)

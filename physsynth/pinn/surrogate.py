@@ -198,7 +198,8 @@ def emulate(
 
 def _trained(problem, key, budget, symmetries=None, **settings) -> Solution:
     check_key(key)
-    check_settings(*(settings.get(name) for name in ("network", "stages", "sampling")))
+    given = {name: settings.get(name) for name in ("network", "stages", "sampling", "checkpoint")}
+    check_settings(**given, symmetries=symmetries)
     whole = posed(problem, None if symmetries is None else tuple(symmetries))
     usual = {
         "network": MLP(width=_WIDTH),

@@ -88,7 +88,15 @@ def test_a_sampling_that_draws_nothing_is_refused(given, key):
 
 @pytest.mark.parametrize(
     ("settings", "key"),
-    [({"network": 20}, "network"), ({"sampling": 4000}, "sampling"), ({"stages": [pinn.Adam()]}, "stages")],
+    [
+        ({"network": 20}, "network"),
+        ({"sampling": 4000}, "sampling"),
+        ({"stages": [pinn.Adam()]}, "stages"),
+        ({"symmetries": ["x"]}, "symmetries"),
+        ({"march": 3}, "march"),
+        ({"checkpoint": 5}, "checkpoint"),
+        ({"observe": 3}, "observe"),
+    ],
 )
 def test_settings_of_the_wrong_kind_are_refused_before_any_training(settings, key):
     with pytest.raises(ParameterError, match=key):
