@@ -430,8 +430,9 @@ def curve() -> Iterator[dict]:
         scores = nearest_distances(rng)
         need = learning_curve(SIZES, scores, target, pilot=PILOT)
         low, high = _bootstrap(rng, scores, target)
-        rows.append([need.quantiles[q] for q in (0.05, 0.5, 0.95)] + [low <= TRUTH <= high])
-    low, middle, high, bootstrap = np.array(rows, float).T
+        found = [need.quantiles[q] for q in (0.05, 0.5, 0.95)]
+        rows.append([*found, low <= TRUTH <= high, need.verdict == "FORECAST"])
+    low, middle, high, bootstrap, trusted = np.array(rows, float).T
     yield {
         "pilot": PILOT,
         "truth": TRUTH,
@@ -441,6 +442,7 @@ def curve() -> Iterator[dict]:
         "median ratio of the ends": float(np.median(high / low)),
         "median of the medians": float(np.median(middle)),
         "coverage of a subsample bootstrap": float(bootstrap.mean()),
+        "verdict FORECAST": float(trusted.mean()),
     }
 
 
