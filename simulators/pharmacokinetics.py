@@ -220,10 +220,21 @@ def _mass_balance(sim, p, y):
 
 def _transit_balance(sim, p, y):
     """What the doses taken so far leave in the body, minus what is there, per mg of the plan."""
-    doses, tau = sim.options["doses"], sim.options["times"][:, None] - sim.options["doses"].times
+    doses, times = sim.options["doses"], sim.options["times"]
     absorption, elimination = p["absorption_rate"], p["clearance"] / p["volume"]
-    left = (absorption**2 * _second_transfer(tau, absorption, elimination)) @ doses.amounts
+    left = absorption**2 * _summed(lambda tau: _second_transfer(tau, absorption, elimination), times, doses)
     return (left - y["concentration"] * p["volume"]) / jnp.maximum(doses.amounts.sum(), 1e-300)
+
+
+def _summed(h, times, doses):
+    """Sum amount h(time since the dose) over doses, one by one: memory does not grow with their number."""
+
+    def add(total, dose):
+        return total + dose.amounts * h(times - dose.times), None
+
+    if doses.times.size == 1:
+        return doses.amounts[0] * h(times - doses.times[0])
+    return jax.lax.scan(add, jnp.zeros(times.shape, jnp.result_type(float)), doses)[0]
 
 
 def _every_other_dose(sim):
@@ -291,9 +302,9 @@ def _declared(absorption, balance):
 def oral_one_compartment(p, *, doses, times):
     """Plasma concentration after oral doses: one compartment, first-order absorption and elimination."""
     absorption, elimination = p["absorption_rate"], p["clearance"] / p["volume"]
-    h = _transfer(times[:, None] - doses.times, absorption, elimination)
+    reaching = _summed(lambda tau: _transfer(tau, absorption, elimination), times, doses)
     return {
-        "concentration": (absorption / p["volume"]) * (h @ doses.amounts),
+        "concentration": (absorption / p["volume"]) * reaching,
         "peak_concentration": _peak(p, doses),
     }
 
@@ -309,8 +320,8 @@ def oral_one_compartment(p, *, doses, times):
 def oral_transit(p, *, doses, times):
     """Plasma concentration after oral doses: one compartment, absorption in two steps of one rate."""
     absorption, elimination = p["absorption_rate"], p["clearance"] / p["volume"]
-    h = _second_transfer(times[:, None] - doses.times, absorption, elimination)
+    reaching = _summed(lambda tau: _second_transfer(tau, absorption, elimination), times, doses)
     return {
-        "concentration": (absorption**2 / p["volume"]) * (h @ doses.amounts),
+        "concentration": (absorption**2 / p["volume"]) * reaching,
         "peak_concentration": _transit_peak(p, doses),
     }

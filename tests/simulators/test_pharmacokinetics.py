@@ -83,11 +83,13 @@ def test_area_under_the_curve_is_dose_over_clearance(name):
 @BOTH
 def test_the_peak_over_many_doses_is_the_limit_of_finer_grids(name):
     doses = (np.arange(10) * 12.0, np.array([210.0, 210, 0, 420, 210, 210, 210, 0, 0, 210]))
-    sim = ps.simulator(name, doses=doses, times=np.linspace(0.0, 132.0, 20_001))
-    runs = ps.simulate(sim, 200, jax.random.key(1))
+    sim = ps.simulator(name, doses=doses, times=np.linspace(0.0, 132.0, 4001))
+    runs = ps.simulate(sim, 50, jax.random.key(1))
     gap = runs["peak_concentration"] - runs["concentration"].max("time")
     assert gap.min() >= -1e-12
-    assert gap.max() < 1e-3
+    # At a peak a grid is short by at most C'' h^2 / 8, and C'' <= k_a^2 / V of what was ever taken.
+    curvature = runs["absorption_rate"] ** 2 / runs["volume"] * doses[1].sum()
+    assert (gap <= curvature * (132.0 / 4000) ** 2 / 8).all()
 
 
 def test_limit_state_in_another_unit():
