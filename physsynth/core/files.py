@@ -55,7 +55,7 @@ def writing(path: Path):
             file=path,
             wanted="a folder that can be written to, with room for the results",
             got=getattr(reason, "strerror", None) or str(reason),
-            advice="free some space, or choose another place",
+            advice="free some space, or choose another place (run: --out; other commands: -o)",
         ) from reason
 
 
