@@ -141,8 +141,8 @@ def _event(space, result: Estimate, modes: Modes, evaluator: Evaluator, key, gui
 
 
 def _failed(evaluator):
-    n = evaluator.failed_runs
-    return (f"{n} runs gave no number, counted as survivals: see bounds",) if n else ()
+    n, runs = evaluator.failed_runs, evaluator.calls + evaluator.gradient_calls + len(evaluator.known_g)
+    return (f"{n} of {runs} runs gave no number, counted as survivals: see bounds",) if n else ()
 
 
 def _method(method):
