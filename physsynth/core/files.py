@@ -42,8 +42,8 @@ def write_bytes(path: Path, data: bytes) -> Path:
 
 
 @contextmanager
-def writing(path: Path):
-    """Turn what the operating system says about a path into an OutputError.
+def writing(path: Path, advice: str = "free some space, or choose another place"):
+    """Turn what the operating system says about a path into an OutputError with advice.
 
     HDF5 reports a disk that fills up while a file is closed as a RuntimeError.
     """
@@ -55,7 +55,7 @@ def writing(path: Path):
             file=path,
             wanted="a folder that can be written to, with room for the results",
             got=getattr(reason, "strerror", None) or str(reason),
-            advice="free some space, or choose another place (run: --out; other commands: -o)",
+            advice=advice,
         ) from reason
 
 

@@ -22,7 +22,7 @@ from physsynth.study.load import Study
 from physsynth.study.problem import build_problem
 from physsynth.study.stage import SUMMARY, Job, Stage, checks_of
 from physsynth.study.stages import STAGES
-from physsynth.study.store import Store, digest, locked, read_json
+from physsynth.study.store import ELSEWHERE, Store, digest, locked, read_json
 
 _NUMERICS = ("jax", "jaxlib", "numpyro", "numpy", "scipy")
 
@@ -171,7 +171,7 @@ def _publish(folders: dict[str, Path], out: Path) -> tuple[Path, ...]:
 
 def _swap_folder(source: Path, target: Path) -> None:
     fresh, old = (target.with_name(f".{target.name}.{word}") for word in ("new", "old"))
-    with writing(target):
+    with writing(target, ELSEWHERE):
         for leftover in (fresh, old):
             shutil.rmtree(leftover, ignore_errors=True)
         shutil.copytree(source, fresh)

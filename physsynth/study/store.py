@@ -22,6 +22,8 @@ from physsynth.core.errors import OutputError
 from physsynth.core.files import write_bytes, writing
 
 LISTING = "stage.json"
+# What to do where the output folder of a run cannot be written.
+ELSEWHERE = "free some space, or choose another folder with --out"
 
 
 def digest(content: Any) -> str:
@@ -70,7 +72,7 @@ class Store:
     def begin(self, stage: str, key: str) -> Path:
         """Return the stage's work folder, made if need be; work of other digests is cleared away."""
         work = self.work(stage, key)
-        with writing(work):
+        with writing(work, ELSEWHERE):
             for stale in self.root.glob(f".{stage}-*.work"):
                 if stale != work:
                     shutil.rmtree(stale)
@@ -81,7 +83,7 @@ class Store:
         """List the stage's files and rename it into place; earlier results of the stage go."""
         work, folder = self.work(stage, key), self.folder(stage, key)
         write_json(work / LISTING, {"key": key, "files": _digests(work)})
-        with writing(folder):
+        with writing(folder, ELSEWHERE):
             shutil.rmtree(folder, ignore_errors=True)
             os.replace(work, folder)
             for old in self.root.glob(f"{stage}-*"):
@@ -91,7 +93,7 @@ class Store:
 
     def clear(self) -> None:
         """Remove every stage, finished or not."""
-        with writing(self.root):
+        with writing(self.root, ELSEWHERE):
             shutil.rmtree(self.root, ignore_errors=True)
 
 
@@ -109,7 +111,7 @@ def locked(folder: Path) -> Iterator[None]:
     OutputError
         If the folder cannot be written, or another run holds it.
     """
-    with writing(folder):
+    with writing(folder, ELSEWHERE):
         folder.mkdir(parents=True, exist_ok=True)
         handle = open(folder / ".lock", "w")  # noqa: SIM115 - held until the run ends
     with handle:
