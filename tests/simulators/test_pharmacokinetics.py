@@ -92,6 +92,15 @@ def test_the_peak_over_many_doses_is_the_limit_of_finer_grids(name):
     assert (gap <= curvature * (132.0 / 4000) ** 2 / 8).all()
 
 
+def test_the_one_step_peak_is_the_limit_of_a_fine_grid():
+    doses = (np.arange(10) * 12.0, np.array([210.0, 210, 0, 420, 210, 210, 210, 0, 0, 210]))
+    sim = ps.simulator(NAME, doses=doses, times=np.linspace(0.0, 132.0, 20_001))
+    runs = ps.simulate(sim, 200, jax.random.key(1), batch=50)
+    gap = runs["peak_concentration"] - runs["concentration"].max("time")
+    assert gap.min() >= -1e-12
+    assert gap.max() < 1e-3
+
+
 def test_limit_state_in_another_unit():
     sim = ps.simulator(NAME)
     g, same = (sim.limit_state("peak_above", threshold=t) for t in ("20 mg/L", "20 ug/mL"))
