@@ -148,7 +148,11 @@ def experiment(
         },
         options=jax.tree.map(jnp.asarray, options),
         columns={name: _settled(name, table[name]) for name in columns},
-        observed=jnp.asarray(convert(table[output], units[output], sim.outputs[output].unit, key=output)),
+        observed=jnp.asarray(
+            convert(
+                table[output], units[output], sim.outputs[output].unit, key=f"measurements.units.{output}"
+            )
+        ),
         mask=jnp.asarray(mask),
     )
     return Experiment(sim, output, along[0] if along else None, design, labels, rows)

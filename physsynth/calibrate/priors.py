@@ -15,6 +15,8 @@ from physsynth.core.errors import ParameterError, unknown_name
 from physsynth.core.space import check_distribution
 from physsynth.core.units import convert, product_unit
 
+KEY = "calibrate.parameters"
+
 
 @dataclass(frozen=True)
 class Population:
@@ -79,7 +81,7 @@ class Noise:
     def __post_init__(self):
         for name in ("additive", "proportional"):
             if getattr(self, name) is not None:
-                check_positive(getattr(self, name), f"noise.{name}")
+                check_positive(getattr(self, name), f"calibrate.noise.{name}")
 
 
 def check_continuous(prior: dist.Distribution, key: str) -> None:
@@ -139,12 +141,14 @@ class Members:
     def __post_init__(self):
         for name, prior in self.priors.items():
             if name not in self.sim.parameters:
-                raise unknown_name("parameter of " + self.sim.name, name, self.sim.parameters, key=name)
+                raise unknown_name(
+                    "parameter of " + self.sim.name, name, self.sim.parameters, key=f"{KEY}.{name}"
+                )
             if not isinstance(prior, Population):
-                check_continuous(prior, name)
+                check_continuous(prior, f"{KEY}.{name}")
             per = prior.per if isinstance(prior, Population) else None
             if per is not None and per not in self.columns:
-                raise unknown_name("column", per, self.columns, key=f"{name}.per")
+                raise unknown_name("column", per, self.columns, key=f"{KEY}.{name}.per")
             self.scale(name)
 
     @property
@@ -175,7 +179,7 @@ class Members:
         """Return the factor from what varies (times its column) to the simulator's unit."""
         per = self._per(name)
         unit = product_unit([self.unit(name), self.columns[per]]) if per else self.unit(name)
-        return float(convert(1.0, unit, self.sim.parameters[name].unit, key=f"{name}.unit"))
+        return float(convert(1.0, unit, self.sim.parameters[name].unit, key=f"{KEY}.{name}.unit"))
 
     def parameters(
         self, own: Mapping[str, jax.Array], columns: Mapping[str, jax.Array]

@@ -6,7 +6,7 @@
     ├── UnitError            a unit that is unknown or does not fit
     ├── UnknownNameError     a name that is not registered or declared
     ├── ParameterError       a distribution, a space or a value outside its domain
-    ├── SimulationError      a run that failed under the policy "stop", or cannot be retried
+    ├── SimulationError      a simulator that breaks, or a run that failed where failures are not kept
     ├── OutputError          a folder or file that cannot be written
     └── ReleaseError         a release that cannot be built or read
 
@@ -65,6 +65,23 @@ class PhyssynthError(Exception):
             self.problem,
             file=self.file or file,
             key=self.key if self.key is not None else key,
+            wanted=self.wanted,
+            got=self.got,
+            advice=self.advice,
+        )
+
+    def under(self, key: str) -> PhyssynthError:
+        """Return the same error with its key below another.
+
+        Examples
+        --------
+        >>> PhyssynthError("negative", key="scale").under("rare").key
+        'rare.scale'
+        """
+        return type(self)(
+            self.problem,
+            file=self.file,
+            key=f"{key}.{self.key}" if self.key else key,
             wanted=self.wanted,
             got=self.got,
             advice=self.advice,

@@ -104,6 +104,7 @@ def _table(content, path):
             file=path,
             wanted="comma-separated values with a header line",
             got=str(reason).split("\n")[0],
+            advice="save it as UTF-8" if isinstance(reason, UnicodeDecodeError) else None,
         ) from reason
     if table.empty:
         raise DataError("the measurements are empty", file=path, wanted="at least one row", got="no rows")

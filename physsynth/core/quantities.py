@@ -120,5 +120,9 @@ def _factor(units, unit, words, place):
         return float(convert(1.0, product_unit(units), unit))
     except UnitError as reason:
         raise UnitError(
-            "wrong unit", wanted=reason.wanted, got=f"{words} in {product_unit(units)}", **place
+            "wrong unit",
+            wanted=reason.wanted,
+            got=f"{words} in {product_unit(units)}",
+            advice=f"a list of texts is a product; several values are a list of numbers in {unit}",
+            **place,
         ) from reason

@@ -9,7 +9,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
+from physsynth.core.authored import authored
 from physsynth.core.constraints import Constraint
 from physsynth.core.declaration import check_kinds, check_known
 from physsynth.core.equation import Equation
@@ -53,13 +55,20 @@ class Option:
     description : str
         One line for people.
     read : callable
-        Turns what a user gives into what the function takes; raises ValueError with the reason.
+        Turns what a user gives into what the function takes; raises ValueError with the reason. Unless
+        given, a list of numbers becomes an array, and anything else stays as it is.
     """
 
     default: Any
     unit: str | Mapping[str, str] = "1"
     description: str = ""
-    read: Callable[[Any], Any] = lambda value: value
+    read: Callable[[Any], Any] = lambda value: _array_of(value)
+
+
+def _array_of(value):
+    """Return a list of numbers as an array, and anything else as it is."""
+    array = np.asarray(value) if isinstance(value, list | tuple) and value else None
+    return value if array is None or array.dtype.kind not in "fiu" else array
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,10 +101,13 @@ class Simulator:
         ------
         UnknownNameError
             If a parameter is missing or not declared.
+        SimulationError
+            If the function raises; with the line.
         """
         self._check_names(parameters)
         values = {name: jnp.asarray(value) for name, value in parameters.items()}
-        return self.function(values, **self.options)
+        with authored("a simulator that breaks", key=self.name, wanted="outputs for the options given"):
+            return self.function(values, **self.options)
 
     def __repr__(self) -> str:
         return f"Simulator({self.name!r}: {', '.join(self.parameters)} -> {', '.join(self.outputs)})"
@@ -143,7 +155,13 @@ class Simulator:
             raise unknown_name("limit state", name, self.limit_states, key="limit_state")
         limit = self.limit_states[name]
         numbers = limit.read_settings(settings)
-        return lambda parameters: limit(parameters, self(parameters), **numbers)
+
+        def g(parameters):
+            outputs = self(parameters)
+            with authored("a limit state that breaks", key=f"{self.name}, {name}", wanted="a number"):
+                return limit(parameters, outputs, **numbers)
+
+        return g
 
     def _read_option(self, name, value):
         if name not in self.option_specs:

@@ -203,7 +203,9 @@ def _check_parameters(sim, members, calibrated, inputs, fixed, file):
                 key=f"scenario.parameters.{name}",
                 wanted="one source: [calibrate.parameters], [scenario.parameters] or [scenario.fixed]",
                 got=", ".join(sources) or "none",
-                advice=f'state it, for example under [scenario.fixed]: {name} = "1 {parameter.unit}"',
+                advice="keep one of them"
+                if sources
+                else f'state it, for example under [scenario.fixed]: {name} = "1 {parameter.unit}"',
             )
         if name in inputs:
             convert(1.0, inputs[name].unit, parameter.unit, file=file, key=f"scenario.parameters.{name}.unit")

@@ -14,6 +14,12 @@ from physsynth.core.errors import PhyssynthError, StudyError, nearest
 from physsynth.study import schema
 
 _TAGS = {"population", "pooled"}
+_WANTED = {
+    "model_type": "a table",
+    "model_attributes_type": "a table",
+    "dict_type": "a table",
+    "string_type": "text",
+}
 
 
 @dataclass(frozen=True)
@@ -133,7 +139,7 @@ def _explain(reason: ValidationError, raw: dict, path: Path) -> PhyssynthError:
         "a value that does not fit",
         file=path,
         key=key,
-        wanted=first["msg"].removeprefix("Input should be "),
+        wanted=_WANTED.get(first["type"], first["msg"].removeprefix("Input should be ")),
         got=repr(first["input"]),
     )
 

@@ -214,12 +214,14 @@ def _model(study, sim, measurements):
 
 def _prior(table, file, key):
     if isinstance(table, schema.PopulationTable):
-        return Population(
-            build_distribution(table.median, file=file, key=f"{key}.median"),
-            build_distribution(table.spread, file=file, key=f"{key}.spread"),
-            table.per,
-            table.unit,
+        median, spread = (
+            build_distribution(getattr(table, part), file=file, key=f"{key}.{part}")
+            for part in ("median", "spread")
         )
+        try:
+            return Population(median, spread, table.per, table.unit)
+        except PhyssynthError as reason:
+            raise reason.under(key) from reason
     return build_distribution(table, file=file, key=key)
 
 

@@ -12,7 +12,7 @@ MOST = 1_000_000
 class Table(BaseModel):
     """A table of the study file."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 class StudyTable(Table):
@@ -129,7 +129,7 @@ class RareTable(BaseModel):
     `records` is the number of equal-weight failing records written beside the weighted scenarios.
     """
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True, allow_inf_nan=False)
     limit_state: str
     scenarios: int = Field(1000, ge=1, le=MOST)
     target_cov: float = Field(0.03, gt=0.0, lt=1.0)

@@ -2,11 +2,22 @@
 
 from importlib.metadata import EntryPoint
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 import numpyro.distributions as dist
 import pytest
 
-from physsynth.core import Coordinate, LimitState, Output, Parameter, define_simulator, find, registry
+from physsynth.core import (
+    Coordinate,
+    LimitState,
+    Option,
+    Output,
+    Parameter,
+    define_simulator,
+    find,
+    registry,
+)
 from physsynth.core.errors import ParameterError, PhyssynthError, SimulationError
 
 HEIGHT = {"height": Parameter(dist.Uniform(1.0, 2.0), "m", "height of the drop")}
@@ -74,3 +85,38 @@ def test_a_mistaken_declaration_keeps_its_own_words(tmp_path, monkeypatch):
     monkeypatch.setattr(registry, "entry_points", lambda group: [point])
     with pytest.raises(ParameterError, match=r"outputs\.duration"):
         find("mechanics/fall")
+
+
+def _falls(function, limit=lambda p, y: 1.0 - y["duration"], times=(0.0, 1.0)):
+    return define_simulator(
+        "mechanics/fall",
+        parameters=HEIGHT,
+        outputs=FALL,
+        options={"times": Option(list(times), "s", "when")},
+        limit_states={"late": LimitState("s", limit)},
+    )(function)
+
+
+@pytest.mark.parametrize(
+    ("function", "says"),
+    [
+        (lambda p, times: {"duration": p["hight"]}, "KeyError: 'hight' .*test_simulator.py, line"),
+        (lambda p, times: {"duration": np.sqrt(p["height"])}, r"ps\.external"),
+        (lambda p, times: {"duration": float(p["height"])}, r"ps\.external"),
+    ],
+)
+def test_a_simulator_that_breaks_names_its_line(function, says):
+    with pytest.raises(SimulationError, match=says):
+        jax.eval_shape(_falls(function), {"height": 1.0})
+
+
+def test_a_limit_state_that_breaks_names_its_line():
+    sim = _falls(lambda p, times: {"duration": p["height"]}, lambda p, y: y["length"])
+    with pytest.raises(SimulationError, match=r"KeyError: 'length' .*test_simulator\.py, line"):
+        sim.limit_state("late")({"height": 1.0})
+
+
+def test_a_list_of_numbers_reaches_the_function_as_an_array():
+    sim = _falls(lambda p, times: {"duration": jnp.sum(times * p["height"])})
+    assert float(sim({"height": 2.0})["duration"]) == 2.0
+    assert float(sim.configure(times=[1, 2])({"height": 2.0})["duration"]) == 6.0

@@ -51,6 +51,16 @@ CASES = {
     "negative seed": (_edit("seed = 7", "seed = -7"), ["study.seed", "-7"]),
     "fraction out of range": (_edit("assurance = 0.8", "assurance = 1.8"), ["require.assurance", "1.8"]),
     "factor below one": (_edit("factor = 2", "factor = 0.5"), ["require.factor", "0.5"]),
+    "factor without end": (_edit("factor = 2", "factor = inf"), ["require.factor", "finite"]),
+    "a table that is none": (_edit("[release]", "[[release]]"), ["release", "a table"]),
+    "prior of negative values": (
+        _edit('median = { distribution = "LogNormal"', 'median = { distribution = "Normal"'),
+        ["calibrate.parameters.reaction_time.median", "positive"],
+    ),
+    "output in the wrong unit": (
+        _edit('stopping_distance = "ft"', 'stopping_distance = "s"'),
+        ["measurements.units.stopping_distance", "[length]"],
+    ),
     "unknown simulator": (_edit("driving/braking", "driving/breaking"), ['did you mean "driving/braking"?']),
     "unknown limit state": (
         _edit('"collision"', '"colision"'),
@@ -124,7 +134,7 @@ CASES = {
     ),
     "parameter stated twice": (
         _edit("fixed = { speed", 'fixed = { reaction_time = "1 s", speed'),
-        ["scenario.parameters.reaction_time", "calibrate, fixed"],
+        ["scenario.parameters.reaction_time", "calibrate, fixed", "keep one"],
     ),
     "input without effect": (
         _edit("fixed = { speed", 'fixed = { wind = "1 m/s", speed'),
