@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import log_ndtr, ndtr
 
-from physsynth.rare.components import Component, HalfNormal, HalfSpaces, OutsideSphere, half_space
+from physsynth.rare.components import Component, Cone, HalfNormal, HalfSpaces, OutsideSphere, half_space
 from physsynth.rare.mixture import Mixture, fitted
 from physsynth.rare.planes import Planes, diverse
 from physsynth.rare.scout import LOW_DIMENSION, informed_subspace
@@ -21,6 +21,7 @@ REACH = 1.0
 BULGE = 0.6
 # How far before the planes half-spaces begin above 20 dimensions, and the least share of each.
 GAPS = ((0.1, 0.04), (0.3, 0.05), (0.5, 0.08), (0.8, 0.2), (1.2, 0.25))
+CONE_GAPS = (0.03, 0.3)
 INFLATION = 1.15
 MANY = 8
 ENOUGH = 20
@@ -33,11 +34,16 @@ GUARD, MOST = 0.02, 0.2
 
 
 def fit_mixture(
-    planes: Planes, u: Float[np.ndarray, "n d"], weight: Float[np.ndarray, " n"], probability: float
+    planes: Planes,
+    u: Float[np.ndarray, "n d"],
+    weight: Float[np.ndarray, " n"],
+    probability: float,
+    cones: tuple[Cone, ...] = (),
 ) -> Mixture:
     """Return the mixture that fits weighted failing points, its defensive parts kept open.
 
-    Every plane gives the standard normal behind it, whose weights are bounded. Failing points give
+    Every plane gives the standard normal behind it, whose weights are bounded, and every cone that in it and
+    that in a wider one. Failing points give
     fitted normals: around those behind each plane in low dimension, else along the few directions in
     which they differ from ordinary scenarios. Spheres inside of which nothing failed take the rest.
     """
@@ -57,10 +63,21 @@ def fit_mixture(
         parts = [(COMMON, *part) for part in _all_half_spaces(planes, share)]
         parts += [(k, normal, 0.0) for k in range(len(members)) for normal in _along(planes, k, members[k])]
         parts += [(COMMON, normal, 0.0) for normal in _in_subspace(u, weight)]
+    parts += [(_owner(planes, cone), wider, 0.0) for cone in cones for wider in _widened(cone)]
     outside = DEFENCE if u.shape[1] <= LOW_DIMENSION else FAR
     parts += [(COMMON, sphere, outside / 2) for sphere in _spheres(planes, u)]
     owner, components, floor = zip(*parts, strict=True)
     return _levelled(fitted(components, np.array(floor), u, weight), np.array(owner), share)
+
+
+def _owner(planes, cone):
+    """Return the plane that faces a cone."""
+    return int(np.argmax(planes.direction @ cone.nearest))
+
+
+def _widened(cone):
+    """Return the cone a little before its planes, as these are rough, and well before for what bulges out."""
+    return [replace(cone, bounds=cone.bounds - gap) for gap in CONE_GAPS]
 
 
 def _believed(planes, share, u, weight):

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
-from scipy.optimize import nnls
 
+from physsynth.rare.components import nearest_behind
 from physsynth.rare.evaluator import Evaluator
 
 ITERATIONS = 20
@@ -149,7 +149,7 @@ def corners(
         facing, at = _tangents(evaluator, u, turn < TILTINGS)
         normal = np.concatenate([normal, facing[:, None]], axis=1)
         bound = np.concatenate([bound, at[:, None]], axis=1)
-        target = np.stack([_nearest_behind(*planes) for planes in zip(normal, bound, strict=True)])
+        target = np.stack([nearest_behind(*planes) for planes in zip(normal, bound, strict=True)])
         moving = np.linalg.norm(target - u, axis=1) > CLOSE
         if not moving.any():
             break
@@ -192,20 +192,6 @@ def _by_tilting(evaluator, u):
     slope = (1 / np.sqrt(low * high) - 1.0).reshape(k, d) / tilt[:, None]
     steep = np.maximum(np.linalg.norm(slope, axis=1), 1e-12)
     return slope / steep[:, None], (1 + BEHIND) / steep
-
-
-def _nearest_behind(normal, bound):
-    """Return the point nearest to the origin where normal . u >= bound for all (Lawson and Hanson, 1974).
-
-    Planes that are not finite say nothing.
-    """
-    known = np.isfinite(bound) & np.isfinite(normal).all(axis=1)
-    if not known.any():
-        return np.zeros(normal.shape[1])
-    system = np.concatenate([normal[known], bound[known, None]], axis=1).T
-    wanted = np.concatenate([np.zeros(len(system) - 1), [1.0]])
-    left = system @ nnls(system, wanted)[0] - wanted
-    return -left[:-1] / left[-1] if left[-1] < -1e-9 else np.zeros(len(left) - 1)
 
 
 def _begin(evaluator, starts):

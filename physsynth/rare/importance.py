@@ -20,6 +20,8 @@ from functools import cached_property
 import numpy as np
 from scipy.special import logsumexp
 
+from physsynth.rare.components import Cone
+from physsynth.rare.cones import with_cones
 from physsynth.rare.draws import Draws
 from physsynth.rare.evaluator import Evaluator
 from physsynth.rare.fitting import fit_mixture
@@ -40,6 +42,8 @@ NOTABLE = 0.05
 # The cosine of planes that may be of one mode.
 NEIGHBOURS = 0.75
 RAYS = 8
+# Nearest planes that are looked at for corners.
+CORNERS = 8
 # Effective failing points that prove a probability, and the share of it below which a subset run missed it.
 SURE, ASTRAY = 20, 0.01
 # Most that own failing points count in a fit above 20 dimensions, beside those of subset runs.
@@ -89,7 +93,9 @@ class Importance:
 
     def prepare(self, evaluator: Evaluator, rng: np.random.Generator, target_cov: float) -> Plan:
         """Search and adapt; the plan foresees the draws still needed."""
-        plan = Plan.start(scout(evaluator, rng, self.look), evaluator.dimension)
+        found = scout(evaluator, rng, self.look)
+        planes, cones = with_cones(evaluator, found.planes, starts(evaluator, CORNERS))
+        plan = Plan.start(replace(found, planes=planes), cones)
         plan = self.adapt(plan, evaluator, rng, target_cov)
         for _ in range(self.recaptures):
             if plan.settled(target_cov, evaluator.remaining):
@@ -168,7 +174,7 @@ class Importance:
 
 @dataclass(frozen=True)
 class Plan:
-    """Where adaptation stands: planes, failing points with weights, the mixtures drawn from so far.
+    """Where adaptation stands: planes, cones, failing points with weights, the mixtures drawn from so far.
 
     `log_drawn` is log sum_r n_r q_r / phi at each failing point, so its weight is exp(-log_drawn).
     `uncovered` is the share of the failing points of the last look that the mixture would hardly ever draw.
@@ -176,6 +182,7 @@ class Plan:
 
     found: Scouted
     planes: Planes
+    cones: tuple[Cone, ...]
     mixture: Mixture | None
     history: tuple[tuple[Mixture, int], ...]
     u: np.ndarray
@@ -187,9 +194,10 @@ class Plan:
     uncovered: float = 0.0
 
     @classmethod
-    def start(cls, found: Scouted, dimension: int) -> Plan:
+    def start(cls, found: Scouted, cones: tuple[Cone, ...] = ()) -> Plan:
         """Return the plan after the search."""
-        plan = cls(found, found.planes, None, (), np.empty((0, dimension)), np.empty(0))
+        nothing = np.empty((0, found.population.shape[1]))
+        plan = cls(found, found.planes, cones, None, (), nothing, np.empty(0))
         return plan if found.empty else plan.refitted()
 
     @cached_property
@@ -342,11 +350,15 @@ class Plan:
         n, most = len(self.found.population), 1.0 if self.u.shape[1] <= LOW_DIMENSION else OWN
         trust = min(most, self.effective / 100)
         if not n or trust == 1.0:
-            return replace(self, mixture=fit_mixture(self.planes, self.u, self.weight, self.probability))
+            return self._fitted(self.u, self.weight)
         own = self.weight / max(self.probability, 1e-300) * trust
         weight = np.concatenate([own, np.full(n, (1 - trust) / n)])
         everyone = np.concatenate([self.u, self.found.population])
-        return replace(self, mixture=fit_mixture(self.planes, everyone, weight, self.probability))
+        return self._fitted(everyone, weight)
+
+    def _fitted(self, u, weight):
+        mixture = fit_mixture(self.planes, u, weight, self.probability, self.cones)
+        return replace(self, mixture=mixture)
 
     def searched(self, evaluator: Evaluator) -> Plan:
         """Return the plan with planes added where heavy failing points are covered badly."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from scipy.special import ndtr
 
 from physsynth.rare.evaluator import Evaluator
@@ -20,15 +20,16 @@ MANY = 20
 
 @dataclass(frozen=True)
 class Planes:
-    """Failure is expected where direction . u >= bound."""
+    """Failure is expected where direction . u >= bound; `tangent` says where a slope faces that way."""
 
     direction: Float[np.ndarray, "k d"]
     bound: Float[np.ndarray, " k"]
+    tangent: Bool[np.ndarray, " k"]
 
     @classmethod
     def none(cls, dimension: int) -> Planes:
         """Return no plane."""
-        return cls(np.empty((0, dimension)), np.empty(0))
+        return cls(np.empty((0, dimension)), np.empty(0), np.empty(0, bool))
 
     @property
     def points(self) -> Float[np.ndarray, "k d"]:
@@ -46,18 +47,19 @@ class Planes:
 
     def part(self, kept: np.ndarray) -> Planes:
         """Return those marked True."""
-        return Planes(self.direction[kept], self.bound[kept])
+        return Planes(self.direction[kept], self.bound[kept], self.tangent[kept])
 
     def joined(self, other: Planes) -> Planes:
         """Return both, nearest first, without near duplicates and without those too far to matter."""
         direction = np.concatenate([self.direction, other.direction])
         bound = np.concatenate([self.bound, other.bound])
+        tangent = np.concatenate([self.tangent, other.tangent])
         kept: list[int] = []
         for i in np.argsort(bound, kind="stable"):
             near = bound[i] <= max(bound[kept[0]] if kept else np.inf, 0.0) + FARTHER
             if near and len(kept) < MOST and not np.any(direction[kept] @ direction[i] > ALIKE):
                 kept.append(i)
-        return Planes(direction[kept], bound[kept])
+        return Planes(direction[kept], bound[kept], tangent[kept])
 
 
 def planes_from(evaluator: Evaluator, starts: Float[np.ndarray, "n d"]) -> Planes:
@@ -76,15 +78,15 @@ def planes_and_stuck(
         return Planes.none(evaluator.dimension), starts[:0]
     found = search(evaluator, starts)
     if evaluator.continuous.all() or not len(found.u):
-        return Planes(found.direction, found.reliability_index), found.stuck
-    return _through(_relaxed(evaluator, found.u + 1e-3 * found.direction)), found.stuck
+        return Planes(found.direction, found.reliability_index, np.ones(len(found.u), bool)), found.stuck
+    return planes_through(_relaxed(evaluator, found.u + 1e-3 * found.direction)), found.stuck
 
 
 def planes_along_rays(evaluator: Evaluator, failing: Float[np.ndarray, "n d"]) -> Planes:
     """Return the planes through failing points pulled to the failure boundary, facing the origin."""
     if not len(failing):
         return Planes.none(evaluator.dimension)
-    return _through(along_rays(evaluator, failing))
+    return planes_through(along_rays(evaluator, failing))
 
 
 def planes_at_corners(evaluator: Evaluator, failing: Float[np.ndarray, "n d"]) -> Planes:
@@ -95,8 +97,8 @@ def planes_at_corners(evaluator: Evaluator, failing: Float[np.ndarray, "n d"]) -
     if not len(failing):
         return Planes.none(evaluator.dimension)
     if evaluator.continuous.all():
-        return _through(corners(evaluator, failing))
-    return _through(_relaxed(evaluator, along_rays(evaluator, failing)))
+        return planes_through(corners(evaluator, failing))
+    return planes_through(_relaxed(evaluator, along_rays(evaluator, failing)))
 
 
 def _relaxed(evaluator, u):
@@ -113,9 +115,10 @@ def _relaxed(evaluator, u):
     return u
 
 
-def _through(u):
+def planes_through(u: Float[np.ndarray, "k d"]) -> Planes:
+    """Return the planes through points, facing the origin."""
     radius = np.linalg.norm(u, axis=1)
-    return Planes(u / np.maximum(radius, 1e-12)[:, None], radius)
+    return Planes(u / np.maximum(radius, 1e-12)[:, None], radius, np.zeros(len(u), bool))
 
 
 def diverse(u: Float[np.ndarray, "n d"], most: int, alike: float = 0.8) -> Float[np.ndarray, "m d"]:

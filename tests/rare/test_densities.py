@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from physsynth.rare.components import HalfNormal, HalfSpaces, OutsideSphere, half_space
+from physsynth.rare.components import Cone, HalfNormal, HalfSpaces, OutsideSphere, half_space
 from physsynth.rare.mixture import Mixture, fitted
 
 AXIS = np.array([0.6, 0.8])
@@ -17,6 +17,8 @@ COMPONENTS = {
     ),
     "half_spaces": HalfSpaces(np.stack([AXIS, -AXIS]), np.array([1.0, 0.5]), np.array([0.3, 0.7])),
     "sphere": OutsideSphere(2, 1.2),
+    "cone": Cone(np.array([[0.6, 0.8], [0.8, -0.6]]), np.array([0.5, 0.2])),
+    "narrow_cone": Cone(np.array([[1.0, 0.0], [-0.6, 0.8]]), np.array([0.5, 0.2])),
 }
 
 

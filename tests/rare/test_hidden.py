@@ -163,7 +163,7 @@ def test_failing_points_without_slope_are_pulled_to_the_nearest_too():
 
 def test_points_away_from_planes_keep_their_distance_and_lie_before_all():
     rng = np.random.default_rng(0)
-    planes = Planes(np.eye(6)[:4], np.full(4, 3.0))
+    planes = Planes(np.eye(6)[:4], np.full(4, 3.0), np.ones(4, bool))
     u = rng.standard_normal((50, 6))
     v = away(u, planes)
     assert np.all(v[:, :4] <= 1e-12)

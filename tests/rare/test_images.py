@@ -45,7 +45,7 @@ def test_one_design_point_leads_to_those_at_all_times():
 
 def test_where_there_are_no_images_only_a_few_calls_are_lost():
     g = evaluator(lambda p: LEVEL - p["u"][0])
-    one = Planes(np.eye(STEPS)[:1], np.array([LEVEL]))
+    one = Planes(np.eye(STEPS)[:1], np.array([LEVEL]), np.ones(1, bool))
     planes = with_images(g, one)
     assert np.array_equal(planes.direction, one.direction)
     assert g.cost <= 8
