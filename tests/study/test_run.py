@@ -114,6 +114,14 @@ def test_the_release_verifies_and_h5py_reads_it(result):
         assert "units" in file["weight"].attrs
 
 
+def test_the_contract_promises_failures_that_count(result):
+    _, out, _ = result
+    contract = json.loads((out / "release" / "contract.json").read_text())
+    promised = contract["datasets"]["rare_scenarios"]["variables"]
+    assert promised["limit_state"]["upper"] == 0.0
+    assert promised["weight"]["lower"] == 0.0
+
+
 def test_no_measured_member_is_in_the_release(result):
     _, out, _ = result
     population = xr.load_dataset(out / "release" / "population.nc")

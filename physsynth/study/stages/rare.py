@@ -76,7 +76,7 @@ class Rare:
             lambda done: job.progress(f"replicate {done} of {table.replicates}", done, table.replicates),
         )
         replicates = [read(path) for path in paths]
-        job.progress("reweighting over the posterior")
+        job.progress("joining the replicates" if job.posterior is None else "reweighting over the posterior")
         result = Result.of(sampler, replicates, job.posterior)
         write(job.folder / "scenarios.nc", result.scenarios)
         write(job.folder / "probability.nc", result.probability)

@@ -41,7 +41,7 @@ class Release:
         sums = {("rare_scenarios", "weight"): probability}
         if "failing_records" in datasets:
             sums["failing_records", "weight"] = 1.0
-        contract = Contract.of(datasets, sums=sums)
+        contract = Contract.of(datasets, sums=sums, bounds=_bounds(datasets))
         folder = release.build(
             job.folder / "publish" / FOLDER,
             datasets,
@@ -64,6 +64,17 @@ class Release:
             job.folder / SUMMARY,
             {"checks": [check.summary()], "rows": len(verification.rows), "files": manifest["files"]},
         )
+
+
+def _bounds(datasets) -> dict[tuple[str, str], tuple[float | None, float | None]]:
+    """What holds by construction: every rare scenario fails, and none counts negatively."""
+    known = {"limit_state": (None, 0.0), "weight": (0.0, None), "plausibility": (0.0, 100.0)}
+    return {
+        (dataset, name): bounds
+        for dataset in {"rare_scenarios", "failing_records"} & set(datasets)
+        for name, bounds in known.items()
+        if name in datasets[dataset]
+    }
 
 
 def _title(study):
