@@ -28,6 +28,8 @@ from physsynth.require.regime import Regime as Regime
 from physsynth.require.regime import placed as placed
 from physsynth.require.requirement import Question as Question
 from physsynth.require.requirement import Requirement as Requirement
+from physsynth.require.reveal import reveal_by_counting as reveal_by_counting
+from physsynth.require.reveal import reveal_failures as reveal_failures
 from physsynth.require.statement import Round as Round
 from physsynth.require.trained import Trained as Trained
 from physsynth.require.worth import Estimate as Estimate
@@ -65,5 +67,7 @@ __all__ = [
     "placed",
     "population",
     "precision",
+    "reveal_by_counting",
+    "reveal_failures",
     "worth",
 ]

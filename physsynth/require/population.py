@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from physsynth.core.errors import ParameterError
+from physsynth.core.errors import ParameterError, unknown_name
 from physsynth.require import arguments
 from physsynth.require.draws import Reader, Theta, flatten, is_parameter, pilot_checks, varies
 from physsynth.require.engine import Evidence, grow, resample, sizes, truth_and_others
@@ -30,7 +30,8 @@ from physsynth.require.outcome import Aim, Futures, forecast, met, needs_pilot, 
 from physsynth.require.present import Present
 from physsynth.require.regime import Regime, placed
 from physsynth.require.requirement import Question, Requirement
-from physsynth.require.screen import DRAWS, Screen, compare, member_information
+from physsynth.require.screen import DRAWS, Screen, member_information
+from physsynth.require.ways import compare
 
 PLANNED = "as planned"
 PARTS = ("location", "log_spread", "other")
@@ -102,6 +103,7 @@ def population(
     evaluations: int = 500,
     wording: Wording | None = None,
     regime: Regime | None = None,
+    costs: Mapping[str, float] | None = None,
 ) -> Requirement:
     """Return how many more members it takes until a quantity's interval spans less than a factor.
 
@@ -127,13 +129,16 @@ def population(
         Largest number of members to look at.
     designs : mapping of str to callable, optional
         Other ways of measuring members by name, each an information function: ``where`` says what each
-        is worth beside the planned one.
+        is worth beside the planned one, and which mixture of them is cheapest.
     replicates, particles, evaluations : int
         Imagined futures; posterior draws carried in each; and how many of them the quantity is
         evaluated at, each time it is looked at.
     wording : Wording, optional
     regime : Regime, optional
         Where the quantity lies beside what is measured; `placed` sets it later on.
+    costs : mapping of str to float, optional
+        Cost of one member by way, "as planned" or one of `designs`; the planned way costs 1 unless given,
+        and a way that is not named what the planned one does.
 
     Returns
     -------
@@ -163,6 +168,7 @@ def population(
     """
     _check_numbers(factor, assurance, interval, max_n, replicates, particles, evaluations)
     _check_kinds(key, designs, wording, regime)
+    priced = _priced(designs or {}, costs or {})
     rows, layout = flatten(_parts(draws))
     k = layout.parts[0][1][0]
     question = _question(wording or Wording(), factor, interval)
@@ -200,7 +206,7 @@ def population(
     need = placed(replace(need, stopping=STOPPING), regime)
     if not designs:
         return need
-    table = compare(screen, {PLANNED: planned, **others}, planning_size(need, max_n))
+    table = compare(screen, {PLANNED: planned, **others}, planning_size(need, max_n), priced)
     return replace(need, where=table)
 
 
@@ -230,6 +236,17 @@ def _check_kinds(key, designs, wording, regime):
     for name, (value, kind) in kinds.items():
         if value is not None:
             arguments.strategy(name, value, kind, kind.__name__)
+
+
+def _priced(designs, costs):
+    """Return the cost of one member of the planned way and of each other."""
+    arguments.strategy("costs", costs, Mapping, "Mapping")
+    for name, cost in costs.items():
+        if name not in (PLANNED, *designs):
+            raise unknown_name("way of measuring members", name, (PLANNED, *designs), key="costs")
+        arguments.positive(f'costs["{name}"]', cost)
+    planned = costs.get(PLANNED, 1.0)
+    return np.array([planned, *(costs.get(name, planned) for name in designs)], float)
 
 
 def _check_numbers(factor, assurance, interval, max_n, replicates, particles, evaluations):

@@ -64,17 +64,56 @@ class Direct:
         How many.
     error : float
         The error of the response that they find out four times in five.
+    unit : str
+        Of the response.
+    what : str
+        What is measured, in words that the condition follows.
+    effect : float or None
+        The factor by which such an error changes the quantity; None where that is not known.
     """
 
     condition: str
     number: int
     error: float
+    unit: str = "1"
+    what: str = "direct measurements at condition"
+    effect: float | None = None
 
     def sentence(self) -> str:
         """Say what to measure."""
+        unit = "" if self.unit == "1" else f" {self.unit}"
+        effect = (
+            "" if self.effect is None else f", which changes the quantity by a factor of {self.effect:.2g}"
+        )
         return (
-            f"{self.number} direct measurements at condition {self.condition} would reveal, "
-            f"four times in five, a model whose response there is off by {self.error:.3g}."
+            f"{self.number:,} {self.what} {self.condition} would reveal, "
+            f"four times in five, a model whose response there is off by {self.error:.3g}{unit}{effect}."
+        )
+
+
+@dataclass(frozen=True)
+class Counted:
+    """Failures counted directly, where they would happen.
+
+    Parameters
+    ----------
+    number : int
+        Trials, each of which fails or not.
+    factor : float
+        The error of the failure probability that they find out four times in five.
+    what : str
+        What is tried, in the plural.
+    """
+
+    number: int
+    factor: float
+    what: str = "trials"
+
+    def sentence(self) -> str:
+        """Say what to count."""
+        return (
+            f"Failures counted in {self.number:,} {self.what} would reveal, four times in five, "
+            f"a probability that is off by a factor of {self.factor:.2g}."
         )
 
 
@@ -89,11 +128,14 @@ class Regime:
         Which direct measurements would reveal an error of the model where nothing was measured.
     note : str
         What is to be said besides.
+    counted : Counted or None
+        How many failures counted directly would do so.
     """
 
     axes: tuple[Axis, ...]
     direct: Direct | None = None
     note: str = ""
+    counted: Counted | None = None
 
     @classmethod
     def of_a_parameter(cls) -> Regime:
@@ -160,7 +202,7 @@ class Regime:
     @property
     def reveal(self) -> str:
         """The direct measurements in words; empty where none were asked for."""
-        return "" if self.direct is None else self.direct.sentence()
+        return " ".join(one.sentence() for one in (self.direct, self.counted) if one is not None)
 
     def sentences(self) -> list[str]:
         """Say of each axis whether the quantity lies inside."""

@@ -48,6 +48,8 @@ class Question:
         What the number counts, in the plural: "patients", "trials", "miles".
     reading : str
         How the number is read: "more patients" come on top of the data in hand.
+    awaited : bool
+        Whether time will tell the number, so that its interval is a forecast and it may never come.
     """
 
     claim: str
@@ -55,6 +57,7 @@ class Question:
     target: str
     counted: str
     reading: str = "{number} more {counted}"
+    awaited: bool = True
 
 
 @dataclass(frozen=True)

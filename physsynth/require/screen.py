@@ -16,16 +16,16 @@ its mean and covariance); Mentre, Mallet and Baccar (1997), Biometrika 84, 429.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import xarray as xr
 from jaxtyping import Array, Float
 from scipy import optimize
 
+from physsynth.require.allocate import Local
 from physsynth.require.members import Information, information_at
 
 DRAWS = 512
@@ -78,6 +78,12 @@ class Screen:
         parts = self.slope * (self.root @ np.linalg.solve(inner, self.root.T @ self.slope))
         return parts / max(float(parts.sum()), np.finfo(float).tiny)
 
+    def local(self, matrices: Sequence[Float[np.ndarray, "c c"]], costs: Float[np.ndarray, " way"]) -> Local:
+        """Return the view that a plan is made from, one way of measuring members a condition."""
+        known = self.root[: len(matrices[0])]
+        whitened = np.stack([known.T @ matrix @ known for matrix in matrices])
+        return Local(self.root.T @ self.slope, whitened[None], np.asarray(costs, float))
+
     def members(self, information: Float[np.ndarray, "c c"], variance: float) -> float:
         """Return the n at which v(n) has fallen to `variance`; inf where it never does."""
         if self.variance(information, 0.0) <= variance:
@@ -89,44 +95,6 @@ class Screen:
             bracket=(0.0, math.log(_MOST) + 1.0),
         )
         return math.expm1(excess.root)
-
-
-def compare(screen: Screen, matrices: Mapping[str, Float[np.ndarray, "c c"]], n: float) -> xr.Dataset:
-    """Compare ways of measuring new members with the first of them.
-
-    Parameters
-    ----------
-    screen : Screen
-    matrices : mapping of str to array
-        `member_information` of each way by name, the planned one first.
-    n : float
-        Number of members at which they are compared.
-
-    Returns
-    -------
-    xr.Dataset
-        Over ``condition``: sd of the log quantity after n members, its variance relative to the planned
-        way, the share of the present variance that they remove, members of that way that do as much as n of
-        the planned one, and how many more than n these are.
-    """
-    present = screen.variance(next(iter(matrices.values())), 0.0)
-    variances = np.array([screen.variance(matrix, n) for matrix in matrices.values()])
-    equivalent = np.array([screen.members(matrix, variances[0]) for matrix in matrices.values()])
-    columns = {
-        "sd": (np.sqrt(variances), f"sd of the log quantity after {n:.0f} members"),
-        "variance_ratio": (variances / variances[0], "variance relative to members measured as planned"),
-        "share": (1 - variances / present, f"share of the present variance that {n:.0f} members remove"),
-        "equivalent": (equivalent, f"members that do as much as {n:.0f} measured as planned; inf if none do"),
-        "extra": (equivalent - n, "members more than as planned; negative where members are saved"),
-    }
-    return xr.Dataset(
-        {
-            name: ("condition", value, {"units": "1", "long_name": text})
-            for name, (value, text) in columns.items()
-        },
-        {"condition": list(matrices)},
-        {"compared_at": n},
-    )
 
 
 def member_information(

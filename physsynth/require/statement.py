@@ -76,7 +76,7 @@ def compose(
         "credit": _credit(requirement),
         "floor": _floor(requirement),
         "regime": regime.sentences() if regime else ["Not assessed."],
-        "reveal": regime.reveal if regime and regime.reveal else "Not assessed.",
+        "reveal": _reveal(requirement),
         "stopping_rule": requirement.stopping,
         "looks_used": _looks(earlier),
         "earlier_forecasts": [one.summary() for one in earlier],
@@ -119,20 +119,44 @@ def _number(requirement):
 
 
 def _measure(requirement):
-    """Say where the number is measured, or which way of measuring it takes fewest."""
-    where, counted = requirement.where, requirement.question.counted
-    if "count" in where:
-        table = where.sel(condition=where["count"].values > 0)
-        counts = zip(table["condition"].values, table["count"].values, strict=True)
-        taken = [f"{n:g} at {place}" for place, n in counts]
-        return f"{', '.join(taken)}." if taken else "Nowhere."
-    if "compared_at" not in where.attrs or not np.isfinite(where["equivalent"].values).any():
+    """Say where the number is measured, or which ways of measuring are cheapest."""
+    where = requirement.where
+    if "count" not in where or not len(where["count"]):
         return "Not assessed."
-    best = where.isel(condition=int(np.nanargmin(where["equivalent"].values)))
-    fewest, planned = number_text(float(best["equivalent"])), number_text(where.attrs["compared_at"])
-    if fewest == planned:
-        return "As planned: no other way that was compared takes fewer."
-    return f"Best {best['condition'].item()}: {fewest} {counted} then do as much as {planned} as planned."
+    table = where.sel(condition=where["count"].values > 0)
+    counts = dict(zip(table["condition"].values.tolist(), table["count"].values.tolist(), strict=True))
+    if "compared_at" in where.attrs:
+        return _cheapest(where, counts, requirement.question.counted)
+    if where.sizes["condition"] == 1:
+        return "All under the one condition that there is."
+    taken = [f"{n:g} at {place}" for place, n in counts.items()]
+    return f"{', '.join(taken)}." if taken else "Nowhere."
+
+
+def _cheapest(where, counts, counted):
+    """Say which mixture of ways does as much as the number measured as planned, and what it costs."""
+    planned, spent = where.attrs["compared_at"], where.attrs["planned_cost"]
+    if list(counts) == where["condition"].values[:1].tolist():
+        return "As planned: no other way that was compared, and no mixture of them, costs less."
+    taken = ", ".join(f"{number_text(n)} {way}" for way, n in counts.items())
+    cost, cheaper = float(where["cost"].sum()), ""
+    if not math.isclose(cost, sum(counts.values())) or not math.isclose(spent, planned):
+        cheaper = f", at a cost of {number_text(cost)} instead of {number_text(spent)}"
+    return f"{taken}: these {counted} do as much as {number_text(planned)} as planned{cheaper}."
+
+
+def _reveal(requirement):
+    """Say which direct measurements would reveal an error of the model, or why none are named."""
+    regime = requirement.regime
+    if regime is not None and regime.reveal:
+        return regime.reveal
+    if requirement.verdict == "NEEDS_PILOT":
+        return "Not assessed before there is a pilot."
+    if regime is not None and regime.extrapolates:
+        return "Cannot be said: no condition is known at which the quantity's own regime could be measured."
+    if requirement.verdict == "EXTRAPOLATION":
+        return "Cannot be said: where the quantity lies is not known, so not where to measure it directly."
+    return "None are asked for: the number does not rest on a model outside what is measured."
 
 
 def _looks(earlier):
@@ -146,8 +170,11 @@ def _interval(requirement):
     low, high = (requirement.quantiles.get(level) for level in (0.05, 0.95))
     if low is None or high is None or low == high:
         return ""
-    share = f"; probability that they never suffice {requirement.probability_never:.0%}"
-    return f" (90 % forecast interval {number_text(low)} to {number_text(high)}{share})"
+    ends = f"{number_text(low)} to {number_text(high)}"
+    if not requirement.question.awaited:
+        return f" (90 % interval {ends})"
+    share = f"probability that they never suffice {requirement.probability_never:.0%}"
+    return f" (90 % forecast interval {ends}; {share})"
 
 
 def _floor(requirement):

@@ -260,4 +260,5 @@ def _question(yardstick):
         target="mean squared error, or risk, as small as with so many real measurements",
         counted="measurements",
         reading="As good as {number} real {counted}",
+        awaited=False,
     )

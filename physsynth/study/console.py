@@ -130,6 +130,11 @@ def show_plan(problem, steps) -> None:
         if settings
         else f"  limit state   {study.tables.rare.limit_state}"
     )
+    if study.tables.require is not None:
+        costs, (planned, *others) = study.tables.require.costs, problem.ways
+        console.print("  new members   of the ways to measure one, the cheapest mixture is sought:")
+        for name in (planned, *others):
+            console.print(f'    "{escape(name)}" costs {costs.get(name, costs.get(planned, 1.0)):g}')
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for title in ("stage", "earlier run", "cost"):
         table.add_column(title)

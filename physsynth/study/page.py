@@ -212,9 +212,23 @@ def _worth(need):
         form=significant,
     )
     table = Table(
-        ["way of measuring", "variance against the plan", f"{need['counted']} for the same precision"],
-        [[row["condition"], row["variance_ratio"], row["equivalent"]] for row in need["where"]],
-        "A Fisher screen averaged over the posterior.",
+        [
+            "way of measuring",
+            f"{need['counted']} in the cheapest plan",
+            "cost",
+            "share of the reduction",
+            "variance if all are measured so",
+            f"{need['counted']} if all are measured so",
+        ],
+        [
+            [
+                *(row["condition"], row["count"], row["cost"], Quantity(row["share"], form=percent)),
+                *(row["variance_ratio"], row["equivalent"]),
+            ]
+            for row in need["where"]
+        ],
+        "A Fisher screen averaged over the posterior: the cheapest plan that does as much as the number "
+        "planned, and each way by itself.",
     )
     caption = f"What each way of measuring costs beside the planned one, in further {need['counted']}."
     return [Figure("worth", caption, spec, "Bars of the worth of each way of measuring.", table)]
@@ -467,7 +481,8 @@ def _panels(job):
 
 def _evaluation(job) -> Iterator[Section]:
     found = job.summary("evaluate")
-    lede = "Do simulated members look like the measured ones, and do all scenarios obey the laws?"
+    measured = "Do simulated members look like the measured ones, and do" if job.problem.model else "Do"
+    lede = f"{measured} all scenarios obey the laws?"
     yield Section("Evaluation", lede, [_checks(found), *_residuals(job)])
 
 

@@ -24,6 +24,7 @@ from physsynth.study import schema
 from physsynth.study.compose import Scenario, compose
 from physsynth.study.distributions import build_distribution
 from physsynth.study.load import Study
+from physsynth.study.ways import Way, ways
 
 FAILURE_POLICIES: dict[str, FailurePolicy] = {"keep": Keep(), "stop": Stop(), "retry": Retry()}
 _WIDE_SPREAD = 0.975
@@ -62,6 +63,11 @@ class Problem:
     def variables(self) -> tuple[str, ...]:
         """What varies between members, by its name in the posterior."""
         return tuple(self.scenario.member_variables)
+
+    @property
+    def ways(self) -> dict[str, Way]:
+        """The ways in which new members could be measured, by name; none without measurements."""
+        return {} if self.model is None else ways(self.model)
 
     @cached_property
     def population_variables(self) -> tuple[str, ...]:
@@ -164,6 +170,7 @@ def _build(study):
     scenario = compose(sim, None if model is None else model.members, tables.scenario, file=study.path)
     problem = Problem(study, sim, measurements, model, scenario, settings)
     _check_varies(problem)
+    _check_costs(problem)
     _check_network(problem)
     jax.eval_shape(problem.limit_state(problem.reference(_typical_draws(problem))), _shapes(problem))
     return problem
@@ -241,6 +248,14 @@ def _check_varies(problem):
             got="one distribution shared by all",
             advice="give it a spread, with a narrow prior if you believe that it hardly varies",
         )
+
+
+def _check_costs(problem):
+    """Check that costs are of ways of measuring that there are."""
+    table = problem.study.tables.require
+    for name in {} if table is None else table.costs:
+        if name not in problem.ways:
+            raise unknown_name("way of measuring new members", name, problem.ways, key="require.costs")
 
 
 def _check_network(problem):

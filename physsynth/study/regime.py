@@ -18,14 +18,16 @@ class Regime:
     """Range of the measured values, and the values that the limit state rests on in each failing scenario.
 
     `reached` is (scenario, value), NaN where a value of the measured output has no part in the limit state:
-    a level at the time of the dose none in one that asks for the level eight hours later.
+    a level at the time of the dose none in one that asks for the level eight hours later. `slope` is that of
+    the limit state by each value, 0 everywhere where it asks for other outputs.
     """
 
-    words: str
+    output: str
     unit: str
     low: float
     high: float
     reached: np.ndarray
+    slope: np.ndarray
     weight: np.ndarray
 
     @classmethod
@@ -36,19 +38,37 @@ class Regime:
         design, output = model.experiment.design, model.experiment.output
         measured = np.asarray(design.observed)[np.asarray(design.mask)]
         values = scenarios[output].values.reshape(scenarios.sizes["scenario"], -1)
+        slope = _slope(problem, scenarios, output)
+        moves = slope != 0.0
+        # As for a peak: how other outputs follow from the measured one is not known, so every value counts.
+        moves |= ~moves.any(axis=1, keepdims=True)
         return cls(
-            output.replace("_", " "),
+            output,
             problem.sim.outputs[output].unit,
             float(measured.min()),
             float(measured.max()),
-            np.where(_rests_on(problem, scenarios, output), values, np.nan),
+            np.where(moves, values, np.nan),
+            slope,
             scenarios["weight"].values,
         )
 
     @property
+    def words(self) -> str:
+        """What was measured, for people."""
+        return self.output.replace("_", " ")
+
+    def beyond(self, values: np.ndarray) -> np.ndarray:
+        """Tell which values lie outside the measured range."""
+        return self.excess(values) > 0
+
+    def excess(self, values: np.ndarray) -> np.ndarray:
+        """Return how far values lie outside the measured range, negative inside."""
+        return np.maximum(values - self.high, min(self.low, 0.0) - values)
+
+    @property
     def share_outside(self) -> float:
         """Share of the failure probability that rests on values outside the measured range."""
-        outside = ((self.reached > self.high) | (self.reached < min(self.low, 0.0))).any(axis=1)
+        outside = self.beyond(self.reached).any(axis=1)
         return float(self.weight[outside].sum() / max(self.weight.sum(), 1e-300))
 
     def placed(self, need: require.Requirement) -> require.Requirement:
@@ -70,11 +90,8 @@ class Regime:
         return replace(need, assumptions=(line, *need.assumptions[1:]))
 
 
-def _rests_on(problem, scenarios, output):
-    """Return which values (scenario, value) of an output move the limit state.
-
-    All do where it asks for other outputs, as for a peak: how these follow from the values is not known.
-    """
+def _slope(problem, scenarios, output):
+    """Return the slope of the limit state by each value (scenario, value) of an output."""
     limit = problem.sim.limit_states[problem.study.tables.rare.limit_state]
     y = {name: jnp.asarray(scenarios[name].values) for name in problem.sim.outputs}
     p = {name: jnp.asarray(scenarios[name].values) for name in problem.sim.parameters}
@@ -83,5 +100,4 @@ def _rests_on(problem, scenarios, output):
         return limit(p, {**y, output: values}, **problem.settings)
 
     slope = np.asarray(jax.jit(jax.vmap(jax.grad(margin)))(y[output].astype(float), p, y))
-    moves = slope.reshape(len(slope), -1) != 0.0
-    return moves | ~moves.any(axis=1, keepdims=True)
+    return slope.reshape(len(slope), -1)

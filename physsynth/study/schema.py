@@ -143,6 +143,8 @@ class RequireTable(Table):
     """[require]: how narrow the probability's interval must become, and with what assurance.
 
     Each of the `replicates` is an imagined future, in which `particles` of the posterior draws are carried.
+    `costs` are those of one new member by the way it is measured, in any currency; the planned way costs 1,
+    and a way that is not named what the planned one does. `physsynth check` names the ways.
     """
 
     quantity: Literal["failure_probability"] = "failure_probability"
@@ -152,6 +154,7 @@ class RequireTable(Table):
     max_n: int = Field(1000, ge=1)
     replicates: int = Field(200, ge=20)
     particles: int = Field(1000, ge=50, le=MOST)
+    costs: dict[str, Annotated[float, Field(gt=0.0)]] = {}
 
 
 class EvaluateTable(Table):

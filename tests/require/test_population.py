@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from physsynth.core.errors import ParameterError
+from physsynth.core.errors import ParameterError, UnknownNameError
 from physsynth.require import Regime, population
 
 S, SD, MAX_N = 4000, 0.3, 256
@@ -51,6 +51,7 @@ def ask():
         jax.random.key(1),
         max_n=MAX_N,
         designs={"noise variance 3": noisy},
+        costs={"as planned": 2.0, "noise variance 3": 0.4},
         replicates=100,
     )
 
@@ -82,6 +83,15 @@ def test_noise_of_variance_three_takes_four_times_as_many(forecast):
     row = forecast.where.sel(condition="noise variance 3")
     assert float(row["equivalent"]) == pytest.approx(4 * forecast.number, rel=1e-3)
     assert forecast.statement()["where"][1]["condition"] == "noise variance 3"
+
+
+def test_at_less_than_a_quarter_of_the_cost_noisy_members_are_cheaper(forecast):
+    number, statement = forecast.number, forecast.statement()
+    counts, costs = ([way[name] for way in statement["where"]] for name in ("count", "cost"))
+    assert counts[0] == 0.0
+    assert counts[1] == pytest.approx(4 * number, abs=1)
+    assert costs == [0.0, pytest.approx(0.4 * counts[1])]
+    assert f" instead of {2 * number}." in statement["measure"]
 
 
 def test_nothing_stands_in_the_way_of_knowing_the_mean(forecast):
@@ -153,6 +163,8 @@ def test_a_quantity_that_depends_on_no_draw_needs_a_pilot():
         ({"log_quantity": lambda theta: theta["age"]}, "log_quantity"),
         ({"log_quantity": lambda theta: jnp.where(theta["location"][0] > 0, jnp.inf, 0.0)}, "log_quantity"),
         ({"designs": [exact]}, "designs"),
+        ({"costs": [1.0]}, "costs"),
+        ({"costs": {"as planned": 0.0}}, 'costs["as planned"]'),
         ({"wording": "patients"}, "wording"),
         ({"particles": 0}, "particles"),
     ],
@@ -162,6 +174,12 @@ def test_bad_input_is_named(change, key):
     with pytest.raises(ParameterError) as caught:
         population(**{**given, **change}, key=jax.random.key(0))
     assert caught.value.key == key
+
+
+def test_a_cost_of_no_way_is_refused():
+    asked = (posterior(), exact, mean_and_other, 1.5, jax.random.key(0))
+    with pytest.raises(UnknownNameError, match="noise variance 3"):
+        population(*asked, designs={"noise variance 3": noisy}, costs={"noise variance 4": 1.0})
 
 
 def one_direction(psi, key):

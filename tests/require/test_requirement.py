@@ -64,12 +64,36 @@ def test_statement_says_where_to_measure():
     where = unreachable().where.assign(count=("condition", [12.0, 0.0]))
     counted = Requirement("FORECAST", 12, ASKED, {}, where=where)
     assert counted.statement()["measure"] == "12 at early."
-    ways = xr.Dataset({"equivalent": ("condition", [50.0, 30.0])}, {"condition": ["as planned", "late"]})
-    better = Requirement("FORECAST", 50, ASKED, {}, where=ways.assign_attrs(compared_at=50.0))
-    assert better.statement()["measure"] == "Best late: 30 patients then do as much as 50 as planned."
-    ways["equivalent"] = ("condition", [50.0, 60.0])
-    as_planned = Requirement("FORECAST", 50, ASKED, {}, where=ways.assign_attrs(compared_at=50.0))
-    assert as_planned.statement()["measure"] == "As planned: no other way that was compared takes fewer."
+    alone = Requirement("FORECAST", 12, ASKED, {}, where=where.isel(condition=[0]))
+    assert alone.statement()["measure"] == "All under the one condition that there is."
+
+
+@pytest.mark.parametrize(
+    ("count", "cost", "said"),
+    [
+        (
+            [10.0, 20.0],
+            [10.0, 20.0],
+            "10 as planned, 20 late: these patients do as much as 50 as planned.",
+        ),
+        (
+            [0.0, 60.0],
+            [0.0, 30.0],
+            "60 late: these patients do as much as 50 as planned, at a cost of 30 instead of 50.",
+        ),
+        (
+            [50.0, 0.0],
+            [50.0, 0.0],
+            "As planned: no other way that was compared, and no mixture of them, costs less.",
+        ),
+    ],
+)
+def test_statement_says_which_ways_are_cheapest(count, cost, said):
+    columns = {"count": ("condition", count), "cost": ("condition", cost)}
+    ways = xr.Dataset(
+        columns, {"condition": ["as planned", "late"]}, {"compared_at": 50.0, "planned_cost": 50.0}
+    )
+    assert Requirement("FORECAST", 50, ASKED, {}, where=ways).statement()["measure"] == said
 
 
 def test_record_and_fan_are_in_the_statement():

@@ -7,7 +7,8 @@ import pytest
 from jax.tree_util import Partial
 
 from physsynth.require.members import log_likelihood
-from physsynth.require.screen import Screen, compare, member_information
+from physsynth.require.screen import Screen, member_information
+from physsynth.require.ways import compare
 
 
 def measured_with_sd(sd):
@@ -65,7 +66,7 @@ def test_comparison_counts_members_exactly():
     np.testing.assert_allclose(table["extra"], [0.0, 150.0, np.inf], atol=1e-3)
     assert table["variance_ratio"][2] > 1
     # One member measured exactly has information 1 about a mean known within 0.3.
-    np.testing.assert_allclose(table["share"][0], 1 - 1 / (1 + 50 * 0.3**2), atol=0.02)
+    np.testing.assert_allclose(table["removed"][0], 1 - 1 / (1 + 50 * 0.3**2), atol=0.02)
 
 
 def test_what_members_do_not_inform_stays():

@@ -135,6 +135,8 @@ def test_worth_of_other_measurements_of_light(statement, tmp_path):
     other = write(tmp_path / "other.csv", speed=LIGHT_1879.split())
     text, _ = statement("worth", real, other, "--column", "speed")
     assert "Bias of the simulator (mean from synthetic minus from real data): " in text
+    assert "(90 % interval " in text
+    assert "never suffice" not in text
     bias = float(text.split("minus from real data): ")[1].split()[0].rstrip("."))
     assert bias == pytest.approx(np.mean([int(v) for v in LIGHT_1879.split()]) - 756.2, abs=0.5)
 

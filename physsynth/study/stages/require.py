@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from functools import cached_property
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.tree_util import Partial
 
 from physsynth import require
-from physsynth.calibrate import member_information
 from physsynth.core.checks import BEYOND
 from physsynth.core.files import write
 from physsynth.study.load import Study
 from physsynth.study.predictive import log_members, thinned
-from physsynth.study.problem import Problem
 from physsynth.study.regime import Regime
+from physsynth.study.reveal import revealed
 from physsynth.study.stage import SUMMARY, Job, for_a_study
 from physsynth.study.store import write_json
+from physsynth.study.ways import LIKE_THE_MEASURED, NewMembers
 
 SCENARIOS = 400
-CONDITIONS = 5
 # What a check advises a caller in Python, and the key of a study file that does it.
 KEYS = {
     "raise replicates": "raise require.replicates",
@@ -55,12 +51,13 @@ class Require:
         table = job.study.tables.require
         assert table is not None
         assert job.posterior is not None
+        assert job.problem.model is not None
         job.progress(self.cost(job.study))
-        members = NewMembers.of(job)
+        members = NewMembers.of(job.problem.model, job.posterior)
         scenarios = job.dataset("rare", "scenarios")
         need = require.population(
             job.problem.population_draws(job.posterior),
-            members.information(),
+            members.information(LIKE_THE_MEASURED),
             log_probability(job, scenarios),
             table.factor,
             job.key,
@@ -71,9 +68,12 @@ class Require:
             replicates=table.replicates,
             particles=table.particles,
             wording=require.Wording(_claim(job), _counted(job)),
+            costs=table.costs,
         )
         regime = Regime.of(job.problem, scenarios)
-        need = regime.placed(need)
+        need = revealed(
+            regime.placed(need), regime, job.problem, scenarios, job.posterior, jax.random.fold_in(job.key, 1)
+        )
         write(job.folder / "forecast.nc", need.forecast)
         write_json(job.folder / SUMMARY, _summary(job, need, regime.share_outside))
 
@@ -86,87 +86,6 @@ def _claim(job):
 def _counted(job):
     table = job.study.tables.measurements
     return f"{table.groups}s" if table.groups else "members"
-
-
-@dataclass(frozen=True)
-class NewMembers:
-    """What new members would tell, if each is measured like one of the measured ones, picked at random."""
-
-    problem: Problem
-    draw: Mapping[str, jax.Array]
-
-    @classmethod
-    def of(cls, job: Job) -> NewMembers:
-        """Take noise and pooled parameters at their posterior medians."""
-        assert job.posterior is not None
-        draw = {name: jnp.asarray(np.median(v)) for name, v in job.posterior.items() if v.ndim == 1}
-        return cls(job.problem, draw)
-
-    @property
-    def design(self):
-        """The design of the measured members."""
-        assert self.problem.model is not None
-        return self.problem.model.experiment.design
-
-    @cached_property
-    def _measured(self) -> Callable:
-        """Information in a member's data, measured like one of `groups` in the `kept` slots.
-
-        One function object for all designs, which differ in arrays alone and so share compiled code.
-        """
-        model, design = self.problem.model, self.design
-        assert model is not None
-
-        def information(groups, kept, psi, key):
-            group = design.at(groups[jax.random.randint(key, (), 0, groups.shape[0])])
-            return member_information(model, replace(group, mask=group.mask & kept), psi, self.draw)
-
-        return information
-
-    def information(self, group: int | None = None, without: int | None = None) -> Callable:
-        """Return the information in a member's data: like any measured one, or all like one `group`."""
-        members, slots = self.design.mask.shape
-        groups = np.arange(members) if group is None else np.full(members, group)
-        kept = np.arange(slots) != (-1 if without is None else without)
-        return Partial(self._measured, jnp.asarray(groups), jnp.asarray(kept))
-
-    def designs(self) -> dict[str, Callable]:
-        """Return the other ways of measuring a member, by name.
-
-        Where a member is measured several times: each sample left out in turn. Where it is measured
-        once: every member at one of the measured conditions.
-        """
-        if self.design.mask.shape[1] > 1:
-            return {name: self.information(without=slot) for slot, name in self._slots()}
-        return {name: self.information(group=group) for group, name in self._conditions()}
-
-    def _slots(self):
-        """Yield each slot with the median of its coordinate, named for people."""
-        model = self.problem.model
-        assert model is not None
-        name = model.experiment.along
-        if name is None:
-            return [(slot, f"without measurement {slot + 1}") for slot in range(self.design.mask.shape[1])]
-        coordinate = np.asarray(self.design.options[name])
-        (dim, place), *_ = model.sim.outputs[model.experiment.output].dims.items()
-        return [
-            (slot, f"without the sample at {dim} {_short(np.median(coordinate[:, slot]))} {place.unit}")
-            for slot in range(coordinate.shape[1])
-        ]
-
-    def _conditions(self):
-        """Yield groups whose known parameters are spread over the measured range, named for people."""
-        known = {name: np.asarray(value)[:, 0] for name, value in self.design.parameters.items()}
-        if not known:
-            return []
-        name, values = next(iter(known.items()))
-        unit = self.problem.sim.parameters[name].unit
-        order = np.argsort(values, kind="stable")
-        picks = order[np.linspace(0, len(order) - 1, CONDITIONS).round().astype(int)]
-        return [
-            (int(group), f"all at {name} {_short(values[group])} {unit}")
-            for group in dict.fromkeys(picks.tolist())
-        ]
 
 
 def log_probability(job: Job, scenarios) -> Callable:
@@ -215,11 +134,6 @@ def _summary(job, need, outside):
         "headline": f"{statement['verdict']} {statement['number']}",
         "share_outside_measured_range": outside,
     }
-
-
-def _short(value):
-    """Write a coordinate to three digits, and no whole number in powers of ten."""
-    return f"{value:.0f}" if 1e3 <= abs(value) < 1e6 else f"{value:.3g}"
 
 
 def _finite(value):
