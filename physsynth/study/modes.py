@@ -47,14 +47,14 @@ class Ways:
         return "way to fail" if self.sim.limit_states[self.name].modes else "main cause"
 
     def labels(self, runs: xr.Dataset) -> np.ndarray:
-        """Return the name of each scenario's mode."""
+        """Return the name of each scenario's mode, in words: spaces stand for underscores."""
         limit = self.sim.limit_states[self.name]
         p = {name: jnp.asarray(runs[name].values) for name in self.sim.parameters}
         if not limit.modes:
-            return rare.causes(self.limit_state, self.sim.space, p).labels
+            return np.char.replace(rare.causes(self.limit_state, self.sim.space, p).labels, "_", " ")
         y = {name: jnp.asarray(runs[name].values) for name in self.sim.outputs}
         index = jax.jit(jax.vmap(lambda p, y: limit.mode(p, y, **self.settings)))(p, y)
-        return np.array(list(limit.modes))[np.asarray(index)]
+        return np.array([name.replace("_", " ") for name in limit.modes])[np.asarray(index)]
 
 
 def merged(labels: np.ndarray, weight: np.ndarray) -> np.ndarray:
