@@ -7,10 +7,12 @@ scenario's bytes depend on the seed alone: not on how many there are, nor on int
 from __future__ import annotations
 
 import hashlib
+import inspect
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
+from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -88,12 +90,13 @@ def simulate(
     (('scenario',), 'm')
     """
     source = _Source.of(sim.space, scenarios, key, _block_size(batch))
-    run = partial(run_block, sim, on_failure=on_failure or Keep())
+    policy = on_failure or Keep()
+    run = partial(run_block, sim, on_failure=policy)
     if path is None:
         with _bar(progress, sim.name, source.blocks) as step:
             parts = [step(_cut(run(values), size)) for values, size in source]
         return describe(sim, _joined(parts))
-    return _stream(sim, source, run, Path(path), progress)
+    return _stream(sim, source, run, Path(path), _digest(sim, source, policy), progress)
 
 
 def _block_size(batch):
@@ -238,14 +241,31 @@ def _joined(parts):
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def _stream(sim, source, run, path, progress):
+def _digest(sim, source, policy):
+    """Digest of all that a block depends on, so that blocks of another simulator or policy are not taken."""
+    precision = str(jnp.result_type(float))
+    content = [sim.name, _plain(sim.options), _code(sim.function), repr(policy), precision]
+    return hashlib.sha256(repr([*content, source.identity, source.size]).encode()).hexdigest()
+
+
+def _code(function):
+    """Return the text of the module that a function stands in, and its name there."""
+    while isinstance(function, partial):
+        function = function.func
+    try:
+        text = inspect.getsource(inspect.getmodule(function) or function)
+    except (OSError, TypeError):  # typed at a prompt: there is no text
+        text = ""
+    return getattr(function, "__qualname__", repr(type(function))), text
+
+
+def _stream(sim, source, run, path, digest, progress):
     """Write each block as a file of its own, then join them; finished blocks are not run again."""
-    digest = hashlib.sha256(
-        repr([sim.name, _plain(sim.options), source.identity, source.size]).encode()
-    ).hexdigest()
     folder = path.with_name(f"{path.name}.parts-{digest[:12]}")
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+        for stale in set(path.parent.glob(f"{escape(path.name)}.parts-*")) - {folder}:
+            shutil.rmtree(stale)
         folder.mkdir(exist_ok=True)
     with _bar(progress, sim.name, source.blocks) as step:
         for i in range(source.blocks):

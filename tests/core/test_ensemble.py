@@ -1,5 +1,6 @@
 """Ensembles: the same scenario gives the same bytes, failures are kept, memory stays bounded."""
 
+import dataclasses
 import subprocess
 import sys
 
@@ -164,6 +165,27 @@ def test_an_interrupted_file_goes_on_to_the_same_bytes(braking, key, tmp_path, m
     ps.simulate(braking, 12_000, key, path=cut).close()
     assert len(calls) == 4  # two blocks before the interruption, the interrupted one, and that one again
     assert cut.read_bytes() == whole.read_bytes()
+
+
+def test_blocks_of_other_code_are_not_taken_over(braking, key, tmp_path, monkeypatch):
+    """Interrupted, mended, begun again: what the first code finished must not stand beside the second's."""
+    path = tmp_path / "runs.nc"
+
+    def doubled(p):
+        return {"stopping_distance": 2.0 * braking.function(p)["stopping_distance"]}
+
+    mended = dataclasses.replace(braking, function=doubled)
+    with monkeypatch.context() as patched:
+        patched.setattr("physsynth.core.ensemble._join_files", _interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            ps.simulate(braking, 100, key, path=path)
+    with ps.simulate(mended, 100, key, path=path) as opened:
+        xr.testing.assert_identical(opened.load(), ps.simulate(mended, 100, key))
+    assert [p.name for p in tmp_path.iterdir()] == ["runs.nc"]
+
+
+def _interrupt(*_):
+    raise KeyboardInterrupt
 
 
 def test_memory_stays_bounded(tmp_path):
