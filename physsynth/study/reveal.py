@@ -27,6 +27,7 @@ from physsynth.study.problem import Problem
 from physsynth.study.regime import Regime
 
 CONDITIONS, DRAWS, MEMBERS = 12, 20, 10
+CALLS = CONDITIONS * DRAWS * MEMBERS
 MOST = 0.5
 _SHOWN = 12
 
@@ -40,7 +41,7 @@ def revealed(
     key: jax.Array,
 ) -> require.Requirement:
     """Return the requirement with the direct measurements that would reveal an error of the model."""
-    if need.verdict != "EXTRAPOLATION" or need.regime is None:
+    if need.regime is None or not need.regime.extrapolates:
         return need
     table = problem.study.tables.require
     assert table is not None

@@ -1,6 +1,7 @@
 """A study's direct measurements: new members where failures lie, against log-normal moments."""
 
 import math
+from dataclasses import replace
 
 import jax
 import numpy as np
@@ -94,6 +95,12 @@ def test_failures_are_counted_where_members_stay_within_the_data(problem, poster
     assert told.regime.direct is None
     assert "at most 0% of new stops" in told.regime.note
     assert told.statement()["reveal"].startswith("Failures counted in")
+
+
+def test_a_floor_outside_the_data_has_its_direct_measurements_too(problem, posterior):
+    scenarios, floor = failing(np.linspace(31.0, 40.0, 3001)), replace(need(), verdict="FLOOR", number=None)
+    told = revealed(floor, regime(scenarios, 5.0), problem, scenarios, posterior, jax.random.key(0))
+    assert "would reveal" in told.statement()["reveal"]
 
 
 def test_inside_the_data_nothing_is_revealed(problem, posterior):

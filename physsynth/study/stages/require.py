@@ -14,7 +14,7 @@ from physsynth.core.files import write
 from physsynth.study.load import Study
 from physsynth.study.predictive import log_members, thinned
 from physsynth.study.regime import Regime
-from physsynth.study.reveal import revealed
+from physsynth.study.reveal import CALLS, revealed
 from physsynth.study.stage import SUMMARY, Job, for_a_study
 from physsynth.study.store import write_json
 from physsynth.study.ways import LIKE_THE_MEASURED, NewMembers
@@ -44,7 +44,7 @@ class Require:
         table = study.tables.require
         assert table is not None
         futures = f"{table.replicates} imagined futures of up to {table.max_n:,} members"
-        return f"{futures}; no simulator calls but slopes"
+        return f"{futures}; slopes of the simulator, and at most {CALLS:,} calls"
 
     def run(self, job: Job) -> None:
         """Forecast, and say where the number rests on extrapolation."""
