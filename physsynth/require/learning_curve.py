@@ -39,6 +39,10 @@ LEAST_REPLICATES = 2
 SHOWN = 200
 NEVER = 1e12
 _MOST_OF_PILOT = 0.9
+_SAME = 1e-12
+ONE_PILOT = (
+    "replicates agree at the largest size, so all are taken to be drawn from one pilot of {} (`pilot`)"
+)
 _PLAIN = 1e-3
 _LASTING = 0.75
 _PERFECTION = "0 for an error, 1 for an accuracy"
@@ -66,7 +70,7 @@ def learning_curve(
         The score that is wanted.
     pilot : int, optional
         Size of the one pilot that all training sets were drawn from; without it every replicate counts as
-        data of its own.
+        data of its own, unless all agree at the largest size: then they are taken to be drawn from so many.
     best : float
         The score of perfection: 0 for an error, 1 for an accuracy.
     assurance : float
@@ -110,7 +114,12 @@ def learning_curve(
     checks = _checks(losses)
     if not all(check.passed for check in checks):
         return needs_pilot(question, checks)
+    drawn = pilot
+    if pilot is None and _agree(losses[:, -1]):
+        pilot = int(sizes[-1])
     alone = _answer(question, _seen(sizes, losses, pilot, common_sd), wanted, best, target, assurance, checks)
+    if drawn is None and pilot is not None:
+        alone = replace(alone, assumptions=(*alone.assumptions, ONE_PILOT.format(pilot)))
     if augmented is None:
         return alone
     _, other, _ = _checked(sizes, "augmented", augmented, target, best)
@@ -202,6 +211,11 @@ def _question(target):
         counted="measurements",
         reading="{number} {counted} in all",
     )
+
+
+def _agree(scores):
+    """Tell whether replicates have one and the same score, as training sets that are all of a pilot do."""
+    return len(scores) > 1 and np.ptp(scores) <= _SAME * np.abs(scores).max()
 
 
 def _seen(sizes, losses, pilot, common_sd) -> Seen:

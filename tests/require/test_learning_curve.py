@@ -33,6 +33,15 @@ def test_subsamples_of_one_pilot_are_covered_honestly():
     assert np.median([q[0.5] for q in quantiles]) == pytest.approx(TRUTH, rel=0.1)
 
 
+def test_subsamples_of_one_pilot_give_themselves_away():
+    """At its size all of them are the pilot: the interval is the same without being told, and it says so."""
+    scores, target = nearest_distances(np.random.default_rng(0)), 0.5 / math.sqrt(TRUTH)
+    told, found = (learning_curve(SIZES, scores, target, pilot=pilot) for pilot in (PILOT, None))
+    assert found.quantiles == told.quantiles
+    assert "one pilot of 120" in found.assumptions[-1]
+    assert "one pilot of 120" not in str(told.assumptions)
+
+
 def power_law(rng, floor, exponent, scatter, sizes=SIZES):
     return (floor + 3 * sizes**-exponent) * (1 + scatter * rng.normal(size=(10, len(sizes))))
 
