@@ -172,7 +172,7 @@ def train(family: Family, rng: np.random.Generator, c: float, stuck: bool, round
 
 
 def benchmark_rows(path: Path) -> list[dict]:
-    """Return the runs of the table as cases."""
+    """Return the runs of the table as cases; peers have no estimates."""
     table = json.loads(path.read_text()) if path.exists() else {}
     return [
         {
@@ -182,6 +182,7 @@ def benchmark_rows(path: Path) -> list[dict]:
         }
         for name, row in table.items()
         for run in row.get("runs", [])
+        if "estimate" in run
     ]
 
 

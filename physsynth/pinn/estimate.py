@@ -46,12 +46,16 @@ class ErrorEstimate:
     freedom : float
         The largest relative change of the fields that the residual, as small as it is, does not exclude,
         within what the network can reach; 0 if that was not looked at.
+    explained : float
+        The largest relative error that the linearised equation finds; what is estimated beyond it stands for
+        the residual that it leaves. 0 if that was not looked at.
     """
 
     relative: dict[str, float]
     stability: dict[str, float]
     residual: float
     freedom: float = 0.0
+    explained: float = 0.0
 
     @property
     def largest(self) -> float:

@@ -7,11 +7,12 @@ e². Within the tangent space of the network, e = J_u d, this is a problem of le
 
 a step of Gauss and Newton of which only the change of the fields counts. It finds errors in directions along
 which training never went, such as those that grow. What it leaves of the residual, at other points, is
-charged with the stability constant C that training has measured:
+charged with the stability constant C that training has measured. With a = |J_u d| and b = C |r - J_r d|
 
-    |e| <= |J_u d| + C |r - J_r d|.
+    |e| <= a + b,   estimated by sqrt(a² + b²) >= (a + b) / sqrt(2):
 
-The least squares are damped such that the least is left there.
+what is left of the residual is orthogonal to what is explained, so that nothing says that both errors point
+the same way. The least squares are damped such that the least is left there.
 
 A change of the fields as large as they are, that the residual, as small as it is, does not exclude, says that
 the equation and its conditions do not determine them.
@@ -74,6 +75,7 @@ def corrected(
     scales: Mapping[str, float],
     rng: np.random.Generator,
     at: Mapping[str, float] | None = None,
+    columns: np.ndarray | None = None,
 ) -> ErrorEstimate:
     """Return the estimate for the last of the weights, once the linearised equation is solved too.
 
@@ -84,19 +86,23 @@ def corrected(
     objective, scales, rng, at
         As for `estimate`.
     weights : array (weight,)
+    columns : array of int, optional
+        The weights that may move; all, or of many some, unless given.
     """
+    columns = _columns(weights.size) if columns is None else columns
     # In single precision the directions that count could not be told from rounding.
     with jax.enable_x64(True):
         weights = jnp.asarray(weights, float)
-        here, there = (_linear(objective, weights, scales, rng, at or {}) for _ in range(2))
+        here, there = (_linear(objective, weights, scales, rng, at or {}, columns) for _ in range(2))
     if not all(np.all(np.isfinite(part)) for part in (here.r, here.J, there.r, there.J)):
         return found
     steps, hardly = _steps(here)
     lefts = np.linalg.norm(there.r[:, None] - there.J @ steps, axis=0)
     step, left = steps[:, np.argmin(lefts)], min(float(np.min(lefts)), _norm(there.r))
+    explained = there.moved(step)
     relative = {
-        name: moved + _ratio(found.stability[name] * left, _norm(there.u[name]))
-        for name, moved in there.moved(step).items()
+        name: float(np.hypot(moved, _ratio(found.stability[name] * left, _norm(there.u[name]))))
+        for name, moved in explained.items()
     }
     # A query of a surrogate, and a later window, go by the constant.
     stability = {
@@ -104,14 +110,20 @@ def corrected(
         for name in relative
     }
     freedom = max(_freedom(there, direction) for direction in hardly)
-    return replace(found, relative=relative, stability=stability, freedom=freedom).checked()
+    largest = max(explained.values())
+    return replace(
+        found, relative=relative, stability=stability, freedom=freedom, explained=largest
+    ).checked()
 
 
-def _linear(objective, weights, scales, rng, at) -> _Linear:
+def _columns(size):
+    if size <= _MOST_WEIGHTS:
+        return np.arange(size)
+    return np.sort(np.random.default_rng(0).choice(size, _MOST_WEIGHTS, replace=False))
+
+
+def _linear(objective, weights, scales, rng, at, columns) -> _Linear:
     data = _drawn(objective, weights, scales, rng, at)
-    columns = np.arange(weights.size)
-    if weights.size > _MOST_WEIGHTS:
-        columns = np.sort(np.random.default_rng(0).choice(weights.size, _MOST_WEIGHTS, replace=False))
     compiled = objective.compiled("linearised", objective.linearised, SELDOM)
     (r, J), (u, K) = jax.tree.map(np.asarray, compiled(weights, data, columns))
     names = objective.trial.problem.fields

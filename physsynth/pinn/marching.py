@@ -24,8 +24,7 @@ from physsynth.pinn.domain import Interval
 from physsynth.pinn.draws import ERROR, generator
 from physsynth.pinn.estimate import ErrorEstimate, estimate, handed_on
 from physsynth.pinn.evolution import initial_rate
-from physsynth.pinn.growth import Growth, trained
-from physsynth.pinn.linearised import error_of
+from physsynth.pinn.growth import Growth, Known, judged, trained
 from physsynth.pinn.networks import Architecture
 from physsynth.pinn.objective import Objective
 from physsynth.pinn.problem import Problem
@@ -120,6 +119,7 @@ class Walk:
     parts: list[tuple[float, ErrorEstimate]] = field(default_factory=list)
     used: int = 0
     attempts: int = 0
+    known: Known = field(default_factory=dict)
 
     @property
     def compiled(self) -> dict:
@@ -162,7 +162,7 @@ class Walk:
         objective = Objective(Trial(part, self.recipe.network), self.compiled)
         if self.solution is None:
             return Training(objective, self.recipe.stages, self.recipe.sampling)
-        # The network is near from the beginning.
+        # The network is near from the beginning, whatever the first window was given.
         sampling = replace(self.recipe.sampling, early=())
         return Training(objective, self.recipe.stages[-1:], sampling, self.solution.weights)
 
@@ -194,7 +194,9 @@ class Walk:
         share = (high - low) / (self._interval[1] - self._interval[0])
         budget = replace(self._left, iterations=iterations, error=share * self.budget.error)
         growth = self.recipe.growth if attempt.interval == self._interval else None
-        training, state = trained(attempt.training, state, budget, attempt.store, growth, self._after)
+        self.known = {}
+        after = self._after
+        training, state = trained(attempt.training, state, budget, attempt.store, growth, after, self.known)
         # A solution needs a round, even one that nothing is left for.
         state = state if state.history["iterations"] else training.advance(state)
         return attempt._replace(training=training), state
@@ -214,7 +216,7 @@ class Walk:
 
     def _keep(self, attempt, state):
         low, high = attempt.interval
-        found = error_of(attempt.training.objective, state.trail, state.scales, attempt.key)
+        found = judged(attempt.training, state, attempt.key, self.known)
         self.parts.append((high - low, found))
         orders = {name: self._problem.orders(name)[self.time] for name in self._problem.fields}
         found = handed_on(self.parts, orders)

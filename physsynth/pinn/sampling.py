@@ -42,8 +42,9 @@ class Sampling:
     uniform_rounds : int
         Rounds that draw uniformly, as the residual of a network that was hardly trained says little.
     early : tuple of float
-        The share of the points that the first rounds use, one after another, and those after them all: a
-        network that is far off is brought near as well by few.
+        The share of the points that the first rounds use, one after another, and those after them all;
+        none unless given. A network that is far off is brought near as well by few, which counts where
+        little is wanted soon; where training takes long it spares next to nothing.
 
     Raises
     ------
@@ -57,7 +58,7 @@ class Sampling:
     causality: float = 0.0
     growth: float = 0.0
     uniform_rounds: int = 2
-    early: tuple[float, ...] = (0.25, 0.25, 0.5, 0.5)
+    early: tuple[float, ...] = ()
 
     def __post_init__(self):
         least = {"points": 1, "pool": 1, "uniform": 0, "causality": 0, "uniform_rounds": 0}

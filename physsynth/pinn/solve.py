@@ -17,8 +17,7 @@ from physsynth.pinn.checkpoint import Checkpoint
 from physsynth.pinn.conditions import Symmetry
 from physsynth.pinn.evolution import time_of
 from physsynth.pinn.given import check_key, check_kind
-from physsynth.pinn.growth import Growth, trained
-from physsynth.pinn.linearised import error_of
+from physsynth.pinn.growth import Growth, Known, judged, trained
 from physsynth.pinn.marching import March, Recipe, Walk
 from physsynth.pinn.networks import MLP, Architecture
 from physsynth.pinn.objective import Objective
@@ -36,6 +35,9 @@ _POINTS = 4000
 # Iterations from which on a larger network, on twice the points, ends closer than the usual one.
 _PATIENT = 12_000
 _WIDE = 30
+# Of the points, in the first rounds of one network over the coordinates alone; windows and surrogates, whose
+# training is long, use all of them from the start.
+_EARLY = (0.25, 0.25, 0.5, 0.5)
 _SIX_DIGITS = Budget(iterations=20_000, error=1e-6)
 _MARCH = March()
 
@@ -124,8 +126,10 @@ def solve(
     if time is None or march is None or not march.affords(budget.iterations):
         sampling = sampling or default_sampling(whole, budget)
         return train(whole, key, budget, network, stages, sampling, checkpoint, progress, observe, growth)
-    training = _training(whole, network, tuple(stages or ()), sampling or default_sampling(whole, budget))
-    recipe = Recipe(network, training.stages, sampling or default_sampling(whole, budget, share=0.5), growth)
+    given = tuple(stages or ())
+    training = _training(whole, network, given, sampling or default_sampling(whole, budget))
+    sampling = sampling or default_sampling(whole, budget, share=0.5)
+    recipe = Recipe(network, given or default_stages(training.objective, sampling), sampling, growth)
     with observer(budget, progress) as show:
         walk = Walk(training, time, key, budget, march, recipe, checkpoint, partial(_seen, show, observe))
         return walk.run()
@@ -139,8 +143,9 @@ def train(
     store = Checkpoint(checkpoint, training, key)
     with observer(budget, progress) as show:
         after = partial(_after, show, observe)
-        training, state = trained(training, store.restore(), budget, store, growth, after)
-    found = error_of(training.objective, state.trail, state.scales, key)
+        known: Known = {}
+        training, state = trained(training, store.restore(), budget, store, growth, after, known)
+    found = judged(training, state, key, known)
     return Solution(training.objective, state.weights, state.history, found)
 
 
@@ -177,7 +182,7 @@ def posed(problem, symmetries) -> Problem:
 def _training(problem, network, stages, sampling) -> Training:
     """Return the training of a problem; kept, so that another key or budget compiles nothing anew."""
     objective = Objective(Trial(problem, network))
-    return Training(objective, stages or default_stages(objective), sampling)
+    return Training(objective, stages or default_stages(objective, sampling), sampling)
 
 
 def default_network(problem: Problem, budget: Budget) -> Architecture:
@@ -191,7 +196,8 @@ def default_network(problem: Problem, budget: Budget) -> Architecture:
 
 def default_sampling(problem: Problem, budget: Budget, share: float = 1.0) -> Sampling:
     """Return as many points as, with their mirror images, make 4,000, or a share of them for a window."""
-    return _sampling(problem, share * (2 * _POINTS if _patient(budget) else _POINTS))
+    early = _EARLY if share == 1.0 else ()
+    return _sampling(problem, share * (2 * _POINTS if _patient(budget) else _POINTS), early)
 
 
 def default_growth(problem: Problem, budget: Budget) -> Growth | None:
@@ -203,17 +209,20 @@ def _patient(budget):
     return budget.iterations >= _PATIENT and not budget.error
 
 
-def _sampling(problem, count):
-    return Sampling(points=int(count) // (1 + len(Ansatz(problem).mirrors)))
+def _sampling(problem, count, early=()):
+    return Sampling(points=int(count) // (1 + len(Ansatz(problem).mirrors)), early=early)
 
 
-def default_stages(objective: Objective) -> tuple[Stage, ...]:
+def default_stages(objective: Objective, sampling: Sampling) -> tuple[Stage, ...]:
     """Return Adam, then self-scaled Broyden where its matrix fits; Adam alone for large networks."""
     size = objective.trial.network.size
     if size > _LARGEST_DENSE:
         return (Stage(Adam(rate=2e-3, decay=10_000)),)
-    # Few points, as `Sampling` draws them at first, are to be drawn anew soon.
-    return (Stage(Adam(steps=100), rounds=1), Stage(Broyden(steps=50), rounds=4), Stage(Broyden()))
+    start, end = Stage(Adam(steps=100), rounds=1), Stage(Broyden())
+    if not sampling.early:
+        return (start, end)
+    # Few points are to be drawn anew soon.
+    return (start, Stage(Broyden(steps=50, predicted=True), rounds=len(sampling.early)), end)
 
 
 def _after(show, observe, state, store):

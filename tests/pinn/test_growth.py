@@ -9,7 +9,7 @@ import pytest
 
 from physsynth import pinn
 from physsynth.pinn.checkpoint import Checkpoint
-from physsynth.pinn.growth import Growth, Prospect, trained
+from physsynth.pinn.growth import Growth, Prospect, Wider, trained
 from physsynth.pinn.objective import Objective
 from physsynth.pinn.training import Training
 from physsynth.pinn.trial import Trial
@@ -57,6 +57,7 @@ def values(training, weights):
 
 
 SHAPES = dict.fromkeys(GRID, (11, 13))
+EXACT = np.exp(-0.1 * np.pi**2 * GRID["t"]) * np.sin(np.pi * GRID["x"])
 
 
 def test_a_network_that_would_not_get_there_grows_and_is_the_same_function_at_first(training, whole):
@@ -81,6 +82,30 @@ def test_what_is_known_of_the_curvature_is_kept(training, whole):
     wanted = np.tril(last.memory.inverse) + np.tril(last.memory.inverse, -1).T
     found = np.tril(grown.memory.inverse) + np.tril(grown.memory.inverse, -1).T
     np.testing.assert_allclose((found @ gradient)[kept], wanted @ gradient[kept], rtol=1e-12)
+
+
+def test_the_wider_network_sees_the_error_of_the_one_that_it_may_become(training, whole, key):
+    last = next(s for s in reversed(whole[2]) if s.weights.size == training.objective.trial.network.size)
+    wider = Wider(GROWTH, training.objective)
+    quick = Prospect(training.objective, BUDGET, key).estimate(last)
+    found = wider.error_of(quick, last, key)
+    exact = EXACT.ravel()
+    error = np.linalg.norm(values(training, last.weights) - exact) / np.linalg.norm(exact)
+    assert 0.5 * error <= found.explained <= found.largest <= 3.0 * error
+
+
+def test_what_feeds_units_that_nothing_reads_does_not_move_the_fields(training, key):
+    wider = Wider(GROWTH, training.objective)
+    objective, places = wider.objective, wider.places
+    network = objective.trial.network
+    weights = places.widened(training.start(key).weights, GROWTH.fresh(network, key))
+    still = np.setdiff1d(np.arange(network.size), places.moving)
+    moved = np.asarray(weights).copy()
+    moved[still] += 1.0
+    grown = Training(objective, STAGES, SAMPLING)
+    np.testing.assert_array_equal(values(grown, moved), values(grown, weights))
+    moved[places.unread] += 1.0
+    assert np.max(np.abs(values(grown, moved) - values(grown, weights))) > 0.01
 
 
 @pytest.mark.parametrize("stop", [100, 600])

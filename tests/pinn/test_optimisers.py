@@ -10,6 +10,8 @@ import pytest
 
 from physsynth.pinn.objective import Normal
 from physsynth.pinn.optimisers import Adam, Broyden, GaussNewton, Soap
+from physsynth.pinn.optimisers.broyden import predicted
+from physsynth.pinn.optimisers.wolfe import line_search
 
 
 @dataclass(frozen=True)
@@ -46,11 +48,31 @@ def _minimise(optimiser, objective, start):
     return optimiser.run(objective, start, optimiser.start(start), None)
 
 
-@pytest.mark.parametrize("optimiser", [Broyden(60), GaussNewton(40), GaussNewton(40, dual=True)])
+@pytest.mark.parametrize(
+    "optimiser", [Broyden(60), Broyden(80, predicted=True), GaussNewton(40), GaussNewton(40, dual=True)]
+)
 def test_second_order_optimisers_pass_the_valley_of_rosenbrock(optimiser):
     theta, _, losses = _minimise(optimiser, ROSENBROCK, jnp.array([-1.2, 1.0]))
     np.testing.assert_allclose(theta, 1.0, atol=1e-8)
     assert np.all(np.diff(losses) <= 0)
+
+
+def test_the_predicted_step_ends_at_the_minimum_of_a_parabola_that_falls_as_much():
+    """phi(a) = (1 - a / 0.01)^2 falls by 1 to its minimum at 0.01; a full step is 100 times too long."""
+    calls = []
+
+    def parabola(x):
+        calls.append(1)
+        return float((1.0 - x[0] / 0.01) ** 2), np.array([-200.0 * (1.0 - x[0] / 0.01)])
+
+    first = predicted(decrease=1.0, slope=-200.0)
+    start = (np.zeros(1), np.ones(1), 1.0, np.array([-200.0]))
+    assert first == pytest.approx(0.01, rel=0.02)
+    assert line_search(parabola, *start, first).step == first
+    assert len(calls) == 1
+    line_search(parabola, *start)
+    assert len(calls) > 2
+    assert predicted(decrease=1.0, slope=-1e-3) == predicted(None, -1.0) == 1.0
 
 
 def test_broyden_solves_a_quadratic_of_condition_ten_thousand():

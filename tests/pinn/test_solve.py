@@ -9,7 +9,9 @@ import pytest
 
 from physsynth import pinn
 from physsynth.core.errors import DataError, ParameterError, UnknownNameError
-from physsynth.pinn.solve import default_network, default_sampling
+from physsynth.pinn.objective import Objective
+from physsynth.pinn.solve import default_network, default_sampling, default_stages
+from physsynth.pinn.trial import Trial
 
 HEAT = pinn.Problem(
     {"t": (0.0, 1.0), "x": (0.0, 1.0)},
@@ -156,3 +158,15 @@ def test_parameters_need_a_value_and_coordinates_their_names(solution, key):
             pinn.solve(HEAT, none, budget=50)
     with pytest.raises(ParameterError, match="allows nothing"):
         pinn.solve(HEAT, key, budget=0)
+
+
+def test_few_points_begin_one_network_only_where_little_time_may_be_wanted():
+    """Windows and surrogates train long: they use all points, and full steps, from the start."""
+    budget = pinn.Budget(iterations=3000)
+    whole, part = default_sampling(HEAT, budget), default_sampling(HEAT, budget, share=0.5)
+    objective = Objective(Trial(HEAT, pinn.MLP(width=3, depth=1)))
+    assert whole.early
+    assert part.early == pinn.Sampling().early == ()
+    *_, far, last = default_stages(objective, whole)
+    assert (far.rounds, far.optimiser.predicted, last.optimiser.predicted) == (len(whole.early), True, False)
+    assert len(default_stages(objective, part)) == 2

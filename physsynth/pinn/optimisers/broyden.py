@@ -22,6 +22,9 @@ from scipy.linalg import get_blas_funcs
 from physsynth.pinn.optimisers.optimiser import Weights
 from physsynth.pinn.optimisers.wolfe import line_search
 
+# A first step that is tried, where the last one hardly descended.
+_SHORTEST = 1e-4
+
 
 class BroydenMemory(NamedTuple):
     """What the method knows of the curvature: the inverse Hessian, and whether it was ever updated."""
@@ -44,9 +47,14 @@ class Broyden:
     ----------
     steps : int
         Iterations between two draws of points.
+    predicted : bool
+        Whether a search begins at the step that the last decrease predicts, instead of the full one. Far from
+        a minimum, where full steps are many times too long, that spares an evaluation an iteration; near one
+        the searches of full steps descend further.
     """
 
     steps: int = 100
+    predicted: bool = False
     name = "broyden"
 
     def start(self, theta: jax.Array) -> BroydenMemory:
@@ -55,10 +63,12 @@ class Broyden:
 
     def run(self, objective, theta: Weights, memory: BroydenMemory, data):
         """Take the steps; return position, memory and the losses (steps,)."""
-        return minimise(lambda position: objective.evaluate(position, data), theta, memory, self.steps)
+        return minimise(
+            lambda position: objective.evaluate(position, data), theta, memory, self.steps, self.predicted
+        )
 
 
-def minimise(function: Callable, theta, memory: BroydenMemory, steps: int):
+def minimise(function: Callable, theta, memory: BroydenMemory, steps: int, predicts: bool = False):
     """Minimise a function that returns its value and gradient.
 
     Examples
@@ -76,16 +86,28 @@ def minimise(function: Callable, theta, memory: BroydenMemory, steps: int):
 
     theta, losses, inverse = np.asarray(theta), np.empty(steps), _Inverse(memory)
     value, gradient = at(theta)
-    natural = inverse @ gradient
+    natural, decrease = inverse @ gradient, None
     for i in range(steps):
         # Before the first update: steepest descent, of at most unit length.
         direction = -natural / (max(float(np.linalg.norm(gradient)), 1.0) if inverse.fresh else 1.0)
-        found = line_search(at, theta, direction, value, gradient)
+        first = predicted(decrease, float(gradient @ direction)) if predicts and not inverse.fresh else 1.0
+        found = line_search(at, theta, direction, value, gradient, first)
         move = found.step * direction
         change = _Change(move, found.gradient - gradient, -found.step * float(gradient @ move))
         natural = inverse.updated(change, natural, found.gradient)
+        decrease = value - found.value
         theta, value, gradient, losses[i] = theta + move, found.value, found.gradient, found.value
     return theta, inverse.memory(), losses
+
+
+def predicted(decrease: float | None, slope: float) -> float:
+    """Return the step to the minimum of a parabola that falls as much as the last step did, or a full one.
+
+    Source: Nocedal, Wright (2006), Numerical Optimization, 2nd ed., eq. 3.60.
+    """
+    if decrease is None or slope >= 0.0:
+        return 1.0
+    return min(max(-2.02 * decrease / slope, _SHORTEST), 1.0)
 
 
 class _Change(NamedTuple):

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 import optax
 
+from physsynth.pinn.once import SELDOM
 from physsynth.pinn.optimisers.optimiser import Weights
 from physsynth.pinn.optimisers.soap import scale_by_soap
 
@@ -36,7 +37,7 @@ class FirstOrder:
 
     def start(self, theta: jax.Array):
         """Return the memory before the first step."""
-        return jax.jit(self.transformation().init)(theta)
+        return jax.jit(self.transformation().init, compiler_options=SELDOM)(theta)
 
     def run(self, objective, theta: Weights, memory, data):
         """Take the steps; return position, memory and the losses (steps,)."""
@@ -59,7 +60,8 @@ def _step(optimiser):
         move, memory = transformation.update(gradient, memory, theta)
         return theta + move, memory
 
-    return jax.jit(step)
+    # Next to the gradient it costs nothing, however it is compiled.
+    return jax.jit(step, compiler_options=SELDOM)
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ def line_search(
     direction: np.ndarray,
     value: float,
     gradient: np.ndarray,
+    first: float = 1.0,
 ) -> Point:
     """Return a point along `direction` that satisfies the strong Wolfe conditions.
 
@@ -41,6 +42,8 @@ def line_search(
         Value and gradient at a position.
     theta, direction, value, gradient
         Where the search starts, its descent direction, and the objective there.
+    first : float
+        The first step length that is tried.
 
     Returns
     -------
@@ -48,7 +51,7 @@ def line_search(
         If no such point is found in 15 trials, the lowest one seen; its step is 0 if none was lower.
     """
     start = Point(0.0, value, float(gradient @ direction), gradient)
-    low, high, step = start, None, 1.0
+    low, high, step = start, None, first
     for _ in range(TRIALS):
         trial = _at(function, theta, direction, step)
         if _accepted(trial, start):
