@@ -38,6 +38,9 @@ class Problem:
 
 PROBLEMS: dict[str, Problem] = {}
 TWO = (0.5, 0.5)
+# Bounds of components that all must fail, and the correlations of three that hardly ever do so together.
+OBTUSE, ALL = np.array([1.5, 1.8, 2.1]), np.array([1.5, 1.8, 2.1, 2.4])
+APART = 1.3 * np.eye(3) - 0.3
 
 
 def problem(name, dimension, probability, relative_error, source, shares=()):
@@ -299,7 +302,23 @@ def _(u):
     return CIRCLE - jnp.max(u[::2] ** 2 + u[1::2] ** 2)
 
 
+@problem(
+    "all_of_three",
+    10,
+    stats.multivariate_normal.cdf(-OBTUSE, np.zeros(3), APART),
+    1e-5,
+    "three correlated -0.3, all must fail; quadrature",
+)
+def _(u):
+    return jnp.max(OBTUSE - np.linalg.cholesky(APART) @ u[:3])
+
+
 # More than twenty dimensions.
+
+
+@problem("all_of_four", 30, np.prod(stats.norm.sf(ALL)), 0.0, "four components that all must fail; exact")
+def _(u):
+    return jnp.max(ALL - u[:4])
 
 
 def halves(u):

@@ -2,10 +2,10 @@
 
     p = E_q[ w 1{g <= 0} ],     w = phi / q,     q = sum_k pi_k q_k
 
-Planes at the design points give the first mixture. Rounds of draws, all weighted against the mixture of
-every round so far (Veach and Guibas, 1995, balance heuristic), refit it, and failing points that it
-covers badly start new searches. The estimate comes from fresh draws of the mixture thus fixed, so it
-is unbiased and its draws are independent.
+Planes at the design points, and cones where these are corners, give the first mixture. Rounds of draws,
+all weighted against the mixture of every round so far (Veach and Guibas, 1995, balance heuristic), refit
+it, and failing points that it covers badly start new searches. The estimate comes from fresh draws of the
+mixture thus fixed, so it is unbiased and its draws are independent.
 
 Source: Cornuet, Marin, Mira and Robert (2012), Scandinavian Journal of Statistics 39 (adaptive
 multiple importance sampling); Owen and Zhou (2000), JASA 95 (defensive mixtures); Au and Beck (2001),
@@ -94,7 +94,7 @@ class Importance:
     def prepare(self, evaluator: Evaluator, rng: np.random.Generator, target_cov: float) -> Plan:
         """Search and adapt; the plan foresees the draws still needed."""
         found = scout(evaluator, rng, self.look)
-        planes, cones = with_cones(evaluator, found.planes, starts(evaluator, CORNERS))
+        planes, cones = with_cones(evaluator, found.planes, rng, starts(evaluator, CORNERS))
         plan = Plan.start(replace(found, planes=planes), cones)
         plan = self.adapt(plan, evaluator, rng, target_cov)
         for _ in range(self.recaptures):

@@ -51,17 +51,17 @@ def test_weights_in_a_far_corner_hardly_vary():
 def test_cutting_planes_find_all_sides_of_a_corner(known):
     evaluator = Evaluator(all_fail, ps.ParameterSpace.standard_normal(30), 1000)
     ray = planes_through(2.6 * np.eye(30)[:4].sum(axis=0)[None])
-    planes, cones = with_cones(evaluator, ray if known else Planes.none(30), 8)
+    planes, cones = with_cones(evaluator, ray if known else Planes.none(30), np.random.default_rng(3), 8)
     (cone,) = cones
     np.testing.assert_allclose(sorted(cone.bounds), BOUNDS, atol=1e-9)
     # The nearest failure is where all four boundaries meet.
     assert planes.bound[0] == pytest.approx(np.linalg.norm(BOUNDS), abs=1e-9)
-    assert evaluator.gradient_calls <= 12
+    assert evaluator.cost < 200
 
 
 def test_a_smooth_design_point_is_no_corner():
     evaluator = Evaluator(lambda p: 3.0 - p["u"][0], ps.ParameterSpace.standard_normal(4), 1000)
-    planes, cones = with_cones(evaluator, planes_through(3.0 * np.eye(4)[:1]), 8)
+    planes, cones = with_cones(evaluator, planes_through(3.0 * np.eye(4)[:1]), np.random.default_rng(4), 8)
     assert not cones
     np.testing.assert_allclose(planes.bound, 3.0)
 
