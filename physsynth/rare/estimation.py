@@ -135,14 +135,18 @@ def _event(space, result: Estimate, modes: Modes, evaluator: Evaluator, key, gui
         guide_calls=guide_calls,
         failed_runs=evaluator.failed_runs,
         converged=result.converged,
-        warnings=result.warnings if result.converged else (*result.warnings, *_failed(evaluator)),
+        warnings=(*result.warnings, *_failed(result, evaluator)),
         key=key,
     )
 
 
-def _failed(evaluator):
+def _failed(result: Estimate, evaluator: Evaluator) -> tuple[str, ...]:
+    """Warn of failed runs beside no estimate, and where they may carry more than the interval holds."""
     n, runs = evaluator.failed_runs, evaluator.calls + evaluator.gradient_calls + len(evaluator.known_g)
-    return (f"{n} of {runs} runs gave no number, counted as survivals: see bounds",) if n else ()
+    most = result.probability + float(result.unknown_weight.sum())
+    if not n or (result.converged and most <= result.spread.interval(0.95)[1]):
+        return ()
+    return (f"{n} of {runs} runs gave no number, counted as survivals: see bounds",)
 
 
 def _method(method):

@@ -234,6 +234,17 @@ def test_nothing_but_failed_runs_is_said_so():
     assert event.warnings[-1].startswith(f"{event.failed_runs} of {event.calls + event.gradient_calls} runs")
 
 
+def test_failed_runs_that_may_carry_more_than_the_interval_holds_are_said_so():
+    # Beyond 3.5 there is no number: what lies there, 17 % of the failures, is counted as survivals.
+    event = ps.rare.estimate(
+        lambda p: jnp.where(p["u"][0] > 3.5, jnp.nan, 3.0 - p["u"][0]), PLANE_2, jax.random.key(0)
+    )
+    assert event.converged
+    assert event.bounds[1] > event.interval()[1]
+    assert "see bounds" in event.warnings[-1]
+    assert event.bounds[1] == pytest.approx(stats.norm.sf(3.0), rel=4 * event.cov)
+
+
 def test_a_vector_is_no_limit_state():
     with pytest.raises(ParameterError, match="scalar"):
         ps.rare.estimate(lambda p: p["u"], PLANE_2, jax.random.key(0))
