@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from small import EXPERIMENTS
 
 from physsynth.cli import _command
 from physsynth.core.checks import BEYOND, Check
@@ -11,9 +12,12 @@ from physsynth.core.files import writing
 from physsynth.require.outcome import reach_check
 from physsynth.study import page
 from physsynth.study.console import Display
+from physsynth.study.load import load_study
+from physsynth.study.problem import build_problem
 from physsynth.study.schema import CalibrateTable, RequireTable
-from physsynth.study.stage import for_a_study
+from physsynth.study.stage import SUMMARY, Job, for_a_study
 from physsynth.study.stages import calibrate, require
+from physsynth.study.store import write_json
 
 
 def test_infinity_is_no_number_of_300_digits(capsys):
@@ -50,3 +54,14 @@ def test_a_number_that_may_never_suffice_says_so_on_the_page():
     need = {"number": 333, "counted": "trees", "quantiles": {"0.05": 47, "0.95": None}}
     rare = {"probability": 0.1, "monte_carlo_interval_95": [0.09, 0.11], "posterior": None}
     assert page._key_numbers(rare, need)[-1].value.text() == "333 (47 to never)"
+
+
+def test_what_the_evaluation_refutes_is_said_on_the_statement(tmp_path):
+    rows = [
+        Check("coverage", 0.9, "> 0.8", True),
+        Check("chance of residuals so alike", 1e-4, "> 0.005", False, "another curve"),
+    ]
+    write_json(tmp_path / SUMMARY, {"checks": [row.summary() for row in rows]})
+    problem = build_problem(load_study(EXPERIMENTS / "braking.toml"))
+    job = Job(problem, "require", tmp_path, {"evaluate": tmp_path})
+    assert require.refuted(job) == (rows[1],)

@@ -67,7 +67,7 @@ def result(request):
 
 def test_every_stage_runs_and_the_summary_names_the_files(result):
     _, out, done = result
-    assert list(_stages(done)) == ["calibrate", "rare", "require", "evaluate", "release", "report"]
+    assert list(_stages(done)) == ["calibrate", "rare", "evaluate", "require", "release", "report"]
     for name in ("release", "report.html", "report.json"):
         assert (out / name).exists()
         assert str(out / name) in done.stdout
@@ -226,7 +226,7 @@ def test_a_changed_limit_spares_the_calibration_and_changed_data_spare_nothing(b
 
 
 def _planned(text):
-    names = ("calibrate", "rare", "require", "evaluate", "release", "report")
+    names = ("calibrate", "rare", "evaluate", "require", "release", "report")
     return {
         line.split()[0]: line.split()[1]
         for line in text.splitlines()

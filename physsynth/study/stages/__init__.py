@@ -9,4 +9,4 @@ from physsynth.study.stages.release import Release
 from physsynth.study.stages.report import Report
 from physsynth.study.stages.require import Require
 
-STAGES: tuple[Stage, ...] = (Network(), Calibrate(), Rare(), Require(), Evaluate(), Release(), Report())
+STAGES: tuple[Stage, ...] = (Network(), Calibrate(), Rare(), Evaluate(), Require(), Release(), Report())

@@ -1,4 +1,4 @@
-"""Stage 4: do simulated members look like the measured ones, and do all scenarios obey the laws?"""
+"""Stage 3: do simulated members look like the measured ones, and do all scenarios obey the laws?"""
 
 from __future__ import annotations
 

@@ -1,21 +1,22 @@
-"""Stage 3: how many more members of the population settle the probability, and what is worth measuring."""
+"""Stage 4: how many more members of the population settle the probability, and what is worth measuring."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from physsynth import require
-from physsynth.core.checks import BEYOND
+from physsynth.core.checks import BEYOND, Check
 from physsynth.core.files import write
 from physsynth.study.load import Study
 from physsynth.study.predictive import log_members, thinned
 from physsynth.study.regime import Regime
 from physsynth.study.reveal import CALLS, revealed
-from physsynth.study.stage import SUMMARY, Job, for_a_study
+from physsynth.study.stage import SUMMARY, Job, checks_of, for_a_study
 from physsynth.study.store import write_json
 from physsynth.study.ways import LIKE_THE_MEASURED, NewMembers
 
@@ -32,7 +33,7 @@ class Require:
     """Forecast the number of further members, and compare ways of measuring them."""
 
     name = "require"
-    needs = ("calibrate", "rare")
+    needs = ("calibrate", "rare", "evaluate")
     tables = ("study", "simulator", "measurements", "require")
 
     def wanted(self, study: Study) -> bool:
@@ -126,7 +127,7 @@ def _summary(job, need, outside):
         f"{need.question.counted}",
         "sha256": data.attrs["sha256"],
     }
-    statement = need.statement(context, in_hand)
+    statement = replace(need, checks=(*need.checks, *refuted(job))).statement(context, in_hand)
     return {
         **need.summary(),
         "checks": [{**for_a_study(check, KEYS), "value": _finite(check.value)} for check in need.checks],
@@ -134,6 +135,11 @@ def _summary(job, need, outside):
         "headline": f"{statement['verdict']} {statement['number']}",
         "share_outside_measured_range": outside,
     }
+
+
+def refuted(job: Job) -> tuple[Check, ...]:
+    """Return the checks that the evaluation failed: they speak against the model behind the forecast."""
+    return tuple(check for check in checks_of(job.summary("evaluate")) if not check.passed)
 
 
 def _finite(value):
