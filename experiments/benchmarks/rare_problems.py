@@ -305,8 +305,8 @@ def _(u):
 @problem(
     "all_of_three",
     10,
-    stats.multivariate_normal.cdf(-OBTUSE, np.zeros(3), APART),
-    1e-5,
+    3.2974634906e-9,
+    1e-10,
     "three correlated -0.3, all must fail; quadrature",
 )
 def _(u):

@@ -50,6 +50,7 @@ def numbers(results: Path) -> str:
             f"{need['quantiles']['0.95']:.0f})",
         ),
         ("the sample that is worth most", worst["condition"].removeprefix("without the ")),
+        ("what would reveal a wrong model there", need["statement"]["reveal"].partition(" Failures")[0]),
     ]
     return "\n".join(["| found | |", "| --- | --- |", *(f"| {name} | {value} |" for name, value in rows)])
 
