@@ -41,9 +41,9 @@ UNKNOWN = 5.0
 NOTABLE, SLACK, ISLANDS, HOPELESS = 0.3, 0.1, 400, 3000
 # Most planes put between neighbours, how far out their middle is tried.
 ARCS, OUT = 96, 1.03
-# The cosine of two neighbours, first and later: looking away from a plane leads a right angle on or more.
-FIRST, NEIGHBOUR = -0.3, 0.15
-MIDDLES = 400
+# The least cosine of two neighbours: looking away from a plane leads a right angle on or more.
+NEIGHBOUR = -0.3
+MIDDLES = 800
 # Two planes may be so alike and still leave room for one halfway between.
 ALIKE_HALVED = 2 * ALIKE**2 - 1
 # How far out failure is looked for on rays through points where searches ended: an island lies just before.
@@ -89,23 +89,25 @@ def with_far(evaluator: Evaluator, planes: Planes, rng: np.random.Generator, pro
 
 def _with_arcs(evaluator, planes):
     """Return the planes with those between neighbours where failure goes on, as around a cylinder."""
-    most, neighbour = len(planes.bound) + ARCS, FIRST
+    most, known = len(planes.bound) + ARCS, 0
     while len(planes.bound) < most:
-        middle = _middles(planes, neighbour)
+        middle = _middles(planes, known)
         if not len(middle) or evaluator.remaining < len(middle) * 8:
             break
-        before, neighbour = len(planes.bound), NEIGHBOUR
-        failing = middle[evaluator.values(middle) <= 0][: most - before]
-        planes = planes.joined(planes_along_rays(evaluator, failing))
-        if len(planes.bound) == before:
-            break
+        known = len(planes.bound)
+        failing = middle[evaluator.values(middle) <= 0][: most - known]
+        planes = planes.beside(planes_along_rays(evaluator, failing))
     return planes
 
 
-def _middles(planes, neighbour):
-    """Return points halfway between neighbouring design points, as far out, where no plane is yet."""
+def _middles(planes, known):
+    """Return points halfway between neighbouring design points, as far out, where no plane is yet.
+
+    Those between the first ones, of a number known, were tried before.
+    """
     cosine = planes.direction @ planes.direction.T
-    one, other = np.nonzero(np.triu((cosine > neighbour) & (cosine < ALIKE_HALVED), 1))
+    one, other = np.nonzero(np.triu((cosine > NEIGHBOUR) & (cosine < ALIKE_HALVED), 1))
+    one, other = one[other >= known], other[other >= known]
     order = np.argsort(-cosine[one, other], kind="stable")
     middle = planes.direction[one[order]] + planes.direction[other[order]]
     reach = OUT * np.maximum(planes.bound[one[order]], planes.bound[other[order]])

@@ -12,7 +12,7 @@ from physsynth.rare.evaluator import Evaluator
 from physsynth.rare.form import along_rays, corners, search
 
 ALIKE = 0.96
-FARTHER = 3.0
+FARTHER, NEARER = 3.0, 0.05
 MOST = 400
 # Discrete parameters above which they are pulled together.
 MANY = 20
@@ -49,17 +49,26 @@ class Planes:
         """Return those marked True."""
         return Planes(self.direction[kept], self.bound[kept], self.tangent[kept])
 
+    def beside(self, other: Planes) -> Planes:
+        """Return both as they are: nearest first, one may take the place of two and leave a gap between."""
+        return Planes(
+            np.concatenate([self.direction, other.direction]),
+            np.concatenate([self.bound, other.bound]),
+            np.concatenate([self.tangent, other.tangent]),
+        )
+
     def joined(self, other: Planes) -> Planes:
-        """Return both, nearest first, without near duplicates and without those too far to matter."""
-        direction = np.concatenate([self.direction, other.direction])
-        bound = np.concatenate([self.bound, other.bound])
-        tangent = np.concatenate([self.tangent, other.tangent])
-        kept: list[int] = []
-        for i in np.argsort(bound, kind="stable"):
+        """Return both, nearest first, without near duplicates and without those too far to matter.
+
+        A new plane takes the place of one like it only where it is nearer by more than bisection errs.
+        """
+        both = self.beside(other)
+        direction, bound, kept = both.direction, both.bound, list[int]()
+        for i in np.argsort(bound + NEARER * (np.arange(len(bound)) >= len(self.bound)), kind="stable"):
             near = bound[i] <= max(bound[kept[0]] if kept else np.inf, 0.0) + FARTHER
             if near and len(kept) < MOST and not np.any(direction[kept] @ direction[i] > ALIKE):
                 kept.append(i)
-        return Planes(direction[kept], bound[kept], tangent[kept])
+        return both.part(np.array(kept, int))
 
 
 def planes_from(evaluator: Evaluator, starts: Float[np.ndarray, "n d"]) -> Planes:

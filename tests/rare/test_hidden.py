@@ -10,8 +10,8 @@ from scipy import stats
 import physsynth as ps
 from physsynth.rare.evaluator import Evaluator
 from physsynth.rare.form import corners, search
-from physsynth.rare.hidden import away
-from physsynth.rare.planes import Planes
+from physsynth.rare.hidden import away, with_hidden
+from physsynth.rare.planes import ALIKE, Planes
 
 
 def _estimate(g, d, seed=0, **options):
@@ -194,3 +194,18 @@ def test_an_island_beside_a_smooth_mode_is_met(d, radius):
         # Were the island missed, the probability would be half.
         assert event.converged
         assert event.probability == pytest.approx(exact, rel=4 * event.cov)
+
+
+def test_planes_around_cylinders_leave_no_gap():
+    evaluator = Evaluator(
+        lambda p: 4.6 - jnp.max(jnp.hypot(p["u"][::2], p["u"][1::2])),
+        ps.ParameterSpace.standard_normal(8),
+        20_000,
+    )
+    planes = with_hidden(evaluator, Planes.none(8), np.random.default_rng(6), np.empty((0, 8)))
+    for k in range(0, 8, 2):
+        around = planes.direction[np.hypot(*planes.direction[:, k : k + 2].T) > 0.9, k : k + 2]
+        angle = np.sort(np.arctan2(around[:, 1], around[:, 0]))
+        gap = np.diff(np.append(angle, angle[0] + 2 * np.pi)).max()
+        # Wider, a plane halfway would be no near duplicate; they are a little aside of the cylinder, hence 0.1.
+        assert gap < 2 * np.arccos(ALIKE) + 0.1
