@@ -202,10 +202,20 @@ def test_planes_around_cylinders_leave_no_gap():
         ps.ParameterSpace.standard_normal(8),
         20_000,
     )
-    planes = with_hidden(evaluator, Planes.none(8), np.random.default_rng(6), np.empty((0, 8)))
+    planes = with_hidden(evaluator, Planes.none(8), np.random.default_rng(5), np.empty((0, 8)))
     for k in range(0, 8, 2):
         around = planes.direction[np.hypot(*planes.direction[:, k : k + 2].T) > 0.9, k : k + 2]
         angle = np.sort(np.arctan2(around[:, 1], around[:, 0]))
         gap = np.diff(np.append(angle, angle[0] + 2 * np.pi)).max()
-        # Wider, a plane halfway would be no near duplicate; they are a little aside of the cylinder, hence 0.1.
+        # Were it wider, a plane halfway would be no near duplicate; planes lie a little aside, hence 0.1.
         assert gap < 2 * np.arccos(ALIKE) + 0.1
+
+
+def test_a_plane_between_two_does_not_push_both_out_for_a_little():
+    """They are 26 degrees apart; one halfway is like both, and on a cylinder nearer by bisection's error alone."""
+    angle = np.array([0.0, 26.0, 13.0]) * np.pi / 180
+    direction = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    known = Planes(direction[:2], np.full(2, 4.6), np.zeros(2, bool))
+    assert len(known.joined(Planes(direction[2:], np.array([4.59]), np.zeros(1, bool))).bound) == 2
+    nearer = known.joined(Planes(direction[2:], np.array([3.0]), np.zeros(1, bool)))
+    np.testing.assert_allclose(nearer.bound, [3.0])
