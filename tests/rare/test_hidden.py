@@ -212,7 +212,7 @@ def test_planes_around_cylinders_leave_no_gap():
 
 
 def test_a_plane_between_two_does_not_push_both_out_for_a_little():
-    """They are 26 degrees apart; one halfway is like both, and on a cylinder nearer by bisection's error alone."""
+    """They are 26 degrees apart: one halfway is like both, and may be nearer by bisection's error alone."""
     angle = np.array([0.0, 26.0, 13.0]) * np.pi / 180
     direction = np.stack([np.cos(angle), np.sin(angle)], axis=1)
     known = Planes(direction[:2], np.full(2, 4.6), np.zeros(2, bool))
