@@ -139,7 +139,7 @@ def table() -> str:
     rows += rare("rare_to_20_dimensions.json", "d <= 20", "up to 20 dimensions")
     rows += rare("rare_above_20_dimensions.json", "d > 20", "30 to 1,000 dimensions")
     rows += rare("rare_black_box.json", "d <= 20", "without gradients, up to 20 dimensions")
-    rows += rare("rare_black_box.json", "d > 20", "without gradients, 100 to 1,000 dimensions")
+    rows += rare("rare_black_box.json", "d > 20", "without gradients, 30 to 1,000 dimensions")
     rows += random_states("rare_random.json", "limit states drawn at random, 2 to 200 dimensions")
     rows += networks("pinn.json")
     rows += ablations("pinn.json")
