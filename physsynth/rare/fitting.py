@@ -42,10 +42,10 @@ def fit_mixture(
 ) -> Mixture:
     """Return the mixture that fits weighted failing points, its defensive parts kept open.
 
-    Every plane gives the standard normal behind it, whose weights are bounded, and every cone that in it and
-    that in a wider one. Failing points give
-    fitted normals: around those behind each plane in low dimension, else along the few directions in
-    which they differ from ordinary scenarios. Spheres inside of which nothing failed take the rest.
+    Every plane gives the standard normal behind it, whose weights are bounded, and every cone that in it
+    and that in a wider one. Failing points give fitted normals: around those behind each plane in low
+    dimension, else along the few directions in which they differ from ordinary scenarios. Spheres inside of
+    which nothing failed take the rest.
     """
     members = _by_plane(planes, u, weight)
     total = max(sum(m.total for m in members), 1e-300)
