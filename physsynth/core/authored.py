@@ -38,16 +38,17 @@ def authored(problem: str, *, key: str, wanted: str) -> Iterator[None]:
     except PhyssynthError:
         raise
     except Exception as reason:
-        frames = traceback.extract_tb(reason.__traceback__)
-        last = [frame for frame in frames if not frame.filename.startswith(_LIBRARIES)][-1]
-        words = str(reason).partition("\n")[0]
         raise SimulationError(
-            problem,
-            key=key,
-            wanted=wanted,
-            got=f"{type(reason).__name__}: {words} ({last.filename}, line {last.lineno})",
-            advice=_advice(reason),
+            problem, key=key, wanted=wanted, got=fault(reason), advice=_advice(reason)
         ) from reason
+
+
+def fault(reason: Exception) -> str:
+    """Return an exception in a line, with the place in the author's code that it comes from."""
+    frames = traceback.extract_tb(reason.__traceback__)
+    last = [frame for frame in frames if not frame.filename.startswith(_LIBRARIES)][-1]
+    words = str(reason).partition("\n")[0]
+    return f"{type(reason).__name__}: {words} ({last.filename}, line {last.lineno})"
 
 
 def _advice(reason):

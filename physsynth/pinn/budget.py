@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Integral, Real
 
 from physsynth.core.errors import ParameterError
 
@@ -25,7 +26,7 @@ class Budget:
     Raises
     ------
     ParameterError
-        If a bound is not positive.
+        If a bound is no number, or allows nothing.
     """
 
     iterations: int = 10_000
@@ -34,13 +35,15 @@ class Budget:
     error: float = 0.0
 
     def __post_init__(self):
-        for name in ("iterations", "seconds"):
-            if not getattr(self, name) > 0:
+        for name, least in {"iterations": 1, "seconds": 0.0, "loss": 0.0, "error": 0.0}.items():
+            value = getattr(self, name)
+            good = isinstance(value, Real) and not isinstance(value, bool) and float(value) >= least
+            if not good or (name == "seconds" and not value):
                 raise ParameterError(
                     "a budget that allows nothing",
                     key=f"budget.{name}",
-                    wanted="> 0",
-                    got=str(getattr(self, name)),
+                    wanted=f"a number {'>' if name == 'seconds' else '>='} {least:g}",
+                    got=repr(value),
                 )
 
     @classmethod
@@ -48,14 +51,14 @@ class Budget:
         """Return a budget from what a user gives: a number is iterations."""
         if isinstance(budget, Budget):
             return budget
-        if not isinstance(budget, int):
+        if not isinstance(budget, Integral) or isinstance(budget, bool):
             raise ParameterError(
                 "neither a budget nor a number of iterations",
                 key="budget",
                 wanted="10_000, or Budget(seconds=60.0)",
                 got=repr(budget),
             )
-        return cls(iterations=budget)
+        return cls(iterations=int(budget))
 
     def spent(self, iterations: int, seconds: float, loss: float) -> bool:
         """Whether training is over."""

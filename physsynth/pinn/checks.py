@@ -28,6 +28,7 @@ from physsynth.pinn.conditions import (
     evaluate,
     faces,
 )
+from physsynth.pinn.functions import check_functions
 from physsynth.pinn.once import once
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ def check(problem: Problem) -> None:
     for condition in problem.conditions:
         _check_condition(problem, condition)
     _check_number_of_equations(problem)
+    check_functions(problem)
     for field in problem.fields:
         _check_used(problem, field)
         _check_determined(problem, field)
@@ -82,6 +84,12 @@ def _check_condition(problem, condition):
         _check_faces(problem, condition)
     if isinstance(condition, Data):
         _check_data(problem, condition)
+    if isinstance(condition, Initial) and condition.along in problem.periodic:
+        raise ParameterError(
+            "conditions that contradict each other",
+            key=f"Initial and Periodic along {condition.along}",
+            wanted="a coordinate that either begins somewhere or repeats",
+        )
 
 
 def _coordinates_of(problem, condition) -> Iterable[str]:
@@ -174,6 +182,7 @@ def _check_not_overdetermined(problem, field):
         return
     for name, order in _counted(problem, field).items():
         given = {place for condition in own for place in _places(problem, condition, name)}
+        given |= {f"Periodic, number {i + 1}" for i in range(order * (name in problem.periodic))}
         if order >= 2 and len(given) >= 2 * order:
             raise ParameterError(
                 "conditions that overdetermine the problem",
@@ -237,6 +246,13 @@ def _check_contradictions(problem):
 
     found = once(lambda: [compare(*claim) for claim in claims])
     for (field, name, position, _, what), (error, size) in zip(claims, found, strict=True):
+        if not np.isfinite(size):
+            raise ParameterError(
+                "a value that is no number",
+                key=f"{what} of {field}",
+                wanted="finite values where it is taken, corners among them",
+                got="nan or inf",
+            )
         if not error <= _TOLERANCE * (1.0 + size):
             raise ParameterError(
                 "conditions that contradict each other",

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 Value = float | Callable[[Mapping[str, jax.Array]], jax.Array]
 Faces = Mapping[str, float | Sequence[float]]
@@ -146,8 +147,4 @@ def faces(on: Faces | None, intervals: Mapping[str, tuple[float, float]]) -> lis
     [('x', -1.0), ('x', 1.0)]
     """
     chosen = intervals if on is None else on
-    return [
-        (name, float(end))
-        for name, ends in chosen.items()
-        for end in (ends if isinstance(ends, Sequence) else (ends,))
-    ]
+    return [(name, float(end)) for name, ends in chosen.items() for end in np.ravel(ends)]

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from physsynth.core.errors import ParameterError, unknown_name
+from physsynth.pinn.given import check_domain
 
 Interval = tuple[float, float]
 Points = dict[str, jax.Array]
@@ -46,6 +47,7 @@ class Domain:
     without: tuple[Mapping[str, Interval], ...] = ()
 
     def __post_init__(self):
+        check_domain(self.intervals)
         if not self.intervals:
             raise ParameterError("a domain without coordinates", key="domain", wanted="at least one interval")
         for box in (self.intervals, *self.without):
@@ -61,7 +63,10 @@ class Domain:
     @classmethod
     def of(cls, domain: Domain | Mapping[str, Interval]) -> Domain:
         """Return a domain from what a user gives."""
-        return domain if isinstance(domain, Domain) else cls(dict(domain))
+        if isinstance(domain, Domain):
+            return domain
+        check_domain(domain)
+        return cls(dict(domain))
 
     @property
     def coordinates(self) -> tuple[str, ...]:

@@ -52,6 +52,13 @@ class Field:
     def __jax_array__(self):
         return jnp.asarray(self.value)
 
+    def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
+        """Let ``np.sin(u)`` be that of jax.numpy."""
+        function = getattr(jnp, ufunc.__name__, None)
+        if method != "__call__" or function is None or kwargs:
+            return NotImplemented
+        return function(*(_plain(each) for each in inputs))
+
     def __add__(self, other):
         return self.value + other
 
@@ -62,7 +69,7 @@ class Field:
         return other - self.value
 
     def __mul__(self, other):
-        return self.value * (other.value if isinstance(other, Field) else other)
+        return self.value * _plain(other)
 
     def __truediv__(self, other):
         return self.value / other
@@ -71,10 +78,31 @@ class Field:
         return other / self.value
 
     def __pow__(self, power):
-        return self.value**power
+        return self.value ** _plain(power)
+
+    def __rpow__(self, base):
+        return base**self.value
 
     def __neg__(self):
         return -self.value
+
+    def __pos__(self):
+        return self.value
+
+    def __abs__(self):
+        return jnp.abs(self.value)
+
+    def __lt__(self, other):
+        return self.value < _plain(other)
+
+    def __le__(self, other):
+        return self.value <= _plain(other)
+
+    def __gt__(self, other):
+        return self.value > _plain(other)
+
+    def __ge__(self, other):
+        return self.value >= _plain(other)
 
     __radd__, __rmul__ = __add__, __mul__
 
@@ -104,6 +132,10 @@ class Fields(SimpleNamespace):
             got=f'"{name}"',
             advice=nearest(name, known) or 'declare it: Problem(..., fields=("u", "v"))',
         )
+
+
+def _plain(value):
+    return value.value if isinstance(value, Field) else value
 
 
 def arguments(fields: Mapping[str, Field]) -> Field | Fields:

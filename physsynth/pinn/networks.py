@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from itertools import pairwise
+from numbers import Integral as Whole
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import jax
@@ -17,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from physsynth.core.errors import unknown_name
+from physsynth.core.errors import ParameterError, unknown_name
 from physsynth.pinn.jet import Jet, sin_cos, tanh
 
 
@@ -77,8 +78,24 @@ def build(architecture: Architecture, inputs: int, outputs: int) -> Network:
     return Network(draw, apply, tuple((leaf.size // leaf.shape[-1], leaf.shape[-1]) for leaf in leaves))
 
 
+class _Specification:
+    """Plain data: counts, of at least one, and scales."""
+
+    def __post_init__(self):
+        for name, value in vars(self).items():
+            counted = type(getattr(type(self), name)) is int
+            good = isinstance(value, Whole) and int(value) >= 1 if counted else value > 0
+            if not good:
+                raise ParameterError(
+                    "a network that allows nothing",
+                    key=f"{type(self).__name__}.{name}",
+                    wanted="a whole number, 1 or more" if counted else "> 0",
+                    got=repr(value),
+                )
+
+
 @dataclass(frozen=True)
-class MLP:
+class MLP(_Specification):
     """Dense layers with tanh between them."""
 
     width: int = 20
@@ -90,7 +107,7 @@ class MLP:
 
 
 @dataclass(frozen=True)
-class ModifiedMLP:
+class ModifiedMLP(_Specification):
     """An MLP each of whose layers mixes two gates of the inputs: z <- z U + (1 - z) V."""
 
     width: int = 20
@@ -102,7 +119,7 @@ class ModifiedMLP:
 
 
 @dataclass(frozen=True)
-class Fourier:
+class Fourier(_Specification):
     """An MLP of sines and cosines of the inputs, at frequencies that are drawn and then trained."""
 
     width: int = 20
@@ -116,7 +133,7 @@ class Fourier:
 
 
 @dataclass(frozen=True)
-class Separable:
+class Separable(_Specification):
     """A sum over `rank` of products of one small MLP an input."""
 
     width: int = 12

@@ -76,7 +76,7 @@ class Problem:
     def __post_init__(self):
         given = self.parameters or {}
         settings = given.parameters if isinstance(given, ParameterSpace) else given
-        check_given(self.residual, self.conditions, settings, tuple(self.fields))
+        check_given(self.residual, self.conditions, settings, self.fields)
         object.__setattr__(self, "domain", Domain.of(self.domain))
         object.__setattr__(self, "parameters", dict(settings))
         object.__setattr__(self, "conditions", tuple(self.conditions))

@@ -261,7 +261,15 @@ class Solution:
         missing = [name for name in known if name not in variables]
         if missing:
             raise ParameterError("a coordinate is missing", key=missing[0], wanted=", ".join(known))
-        arrays = jnp.broadcast_arrays(*(jnp.asarray(variables[name], float) for name in known))
+        try:
+            arrays = jnp.broadcast_arrays(*(jnp.asarray(variables[name], float) for name in known))
+        except (TypeError, ValueError) as reason:
+            raise ParameterError(
+                "coordinates that do not fit together",
+                key=", ".join(known),
+                wanted="numbers, or arrays of shapes that broadcast",
+                got=str(reason),
+            ) from reason
         points = {name: array.reshape(-1) for name, array in zip(known, arrays, strict=True)}
         return points, arrays[0].shape
 

@@ -101,6 +101,7 @@ def solve(
     >>> bool(jnp.abs(solution(x=0.5) - 0.25) < 1e-4), solution.converged
     (True, True)
     """
+    check_kind("problem", problem, Problem, "a Problem")
     check_key(key)
     check_settings(
         network=network,

@@ -21,7 +21,7 @@ from physsynth.pinn.ansatz import Ansatz
 from physsynth.pinn.budget import Budget
 from physsynth.pinn.conditions import Dirichlet, Initial, Symmetry
 from physsynth.pinn.domain import Interval
-from physsynth.pinn.given import check_key
+from physsynth.pinn.given import check_key, check_kind
 from physsynth.pinn.networks import MLP, Architecture
 from physsynth.pinn.problem import Problem
 from physsynth.pinn.sampling import Sampling
@@ -131,6 +131,7 @@ def surrogate(
     >>> y["u"].shape, bool(jnp.abs(y["u"][-1] - jnp.exp(-1.0)) < 1e-3)
     ((33,), True)
     """
+    check_kind("problem", problem, Problem, "a Problem")
     if not problem.ranges:
         raise ParameterError(
             "a surrogate without a range to cover",
