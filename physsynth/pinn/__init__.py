@@ -2,6 +2,7 @@
 
 from physsynth.pinn.budget import Budget
 from physsynth.pinn.conditions import (
+    Boundary,
     Data,
     Dirichlet,
     Inequality,
@@ -26,6 +27,7 @@ from physsynth.pinn.training import Stage
 __all__ = [
     "MLP",
     "Adam",
+    "Boundary",
     "Broyden",
     "Budget",
     "Data",

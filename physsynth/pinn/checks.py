@@ -16,6 +16,7 @@ import numpy as np
 from physsynth.core.errors import ParameterError, unknown_name
 from physsynth.pinn.ansatz import Ansatz
 from physsynth.pinn.conditions import (
+    Boundary,
     Data,
     Dirichlet,
     Inequality,
@@ -80,7 +81,7 @@ def _check_condition(problem, condition):
     for name in _coordinates_of(problem, condition):
         if name not in problem.coordinates:
             raise unknown_name("coordinate", name, problem.coordinates, key=type(condition).__name__)
-    if isinstance(condition, Dirichlet | Neumann | Robin):
+    if isinstance(condition, Dirichlet | Neumann | Robin | Boundary):
         _check_faces(problem, condition)
     if isinstance(condition, Data):
         _check_data(problem, condition)
@@ -95,7 +96,7 @@ def _check_condition(problem, condition):
 def _coordinates_of(problem, condition) -> Iterable[str]:
     if isinstance(condition, Data):
         return condition.at
-    if isinstance(condition, Dirichlet | Neumann | Robin):
+    if isinstance(condition, Dirichlet | Neumann | Robin | Boundary):
         return [name for name, _ in faces(condition.on, problem.domain.intervals)]
     if isinstance(condition, Inequality):
         return ()
@@ -148,14 +149,14 @@ def _check_determined(problem, field):
     if any(isinstance(c, Data | Integral) for c in own):
         return
     for name, order in _counted(problem, field).items():
-        count = sum(_count(problem, condition, name) for condition in own)
+        count = sum(_count(problem, field, condition, name) for condition in own)
         if count < order:
             raise ParameterError(
                 "conditions that leave the problem underdetermined",
                 key=f"conditions on {field}",
                 wanted=f"{order} along {name}, where the equation has a derivative of order {order}",
                 got=str(int(count)),
-                advice="add an Initial, Dirichlet, Neumann, Robin or Periodic condition",
+                advice="add an Initial, Dirichlet, Neumann, Robin, Boundary or Periodic condition",
             )
     _check_level(problem, field, own)
 
@@ -215,7 +216,8 @@ def _counted(problem, field):
 def _check_level(problem, field, own):
     """Only derivatives in the equation and no condition on the value: any constant may be added."""
     value = (0,) * len(problem.coordinates)
-    if not problem.uses(field, value) and not any(isinstance(c, Dirichlet | Initial | Robin) for c in own):
+    fixed = any(isinstance(c, Dirichlet | Initial | Robin) or _reads(problem, c, field, value) for c in own)
+    if not problem.uses(field, value) and not fixed:
         raise ParameterError(
             "conditions that leave the problem underdetermined",
             key=f"conditions on {field}",
@@ -224,14 +226,22 @@ def _check_level(problem, field, own):
         )
 
 
-def _count(problem, condition, name):
+def _reads(problem, condition, field, index):
+    return isinstance(condition, Boundary) and index in problem.on_faces(condition)[1][field]
+
+
+def _count(problem, field, condition, name):
     if isinstance(condition, Periodic):
         return np.inf if condition.along == name else 0
     if isinstance(condition, Symmetry | Inequality):
         return 0
     if isinstance(condition, Initial):
         return (1 if condition.rate is None else 2) * (condition.along == name)
-    return sum(along == name for along, _ in faces(condition.on, problem.domain.intervals))
+    places = sum(along == name for along, _ in faces(condition.on, problem.domain.intervals))
+    if isinstance(condition, Boundary):
+        equations, used = problem.on_faces(condition)
+        return places * len(equations) * bool(used[field])
+    return places
 
 
 def _check_contradictions(problem):

@@ -93,6 +93,19 @@ class Neumann:
 
 
 @dataclass(frozen=True)
+class Boundary:
+    """An equation that holds on faces, of any derivatives and fields there; penalised.
+
+    Like a problem's residual it gives what must vanish, as an array, or as several in a tuple or dict: of a
+    beam's free end ``lambda u, p: (u.xx, u.xxx)``, of an outflow ``lambda q, p: q.p - p["nu"] * q.u.x``.
+    Derivatives are along the coordinates, not along the outward normal.
+    """
+
+    function: Callable
+    on: Faces
+
+
+@dataclass(frozen=True)
 class Data:
     """Measured values at points of the domain; penalised.
 
@@ -129,7 +142,9 @@ class Inequality:
     function: Callable
 
 
-Condition = Dirichlet | Initial | Periodic | Symmetry | Robin | Neumann | Data | Integral | Inequality
+Condition = (
+    Dirichlet | Initial | Periodic | Symmetry | Robin | Neumann | Boundary | Data | Integral | Inequality
+)
 
 
 def evaluate(value: Value, p: Mapping[str, jax.Array]) -> jax.Array:

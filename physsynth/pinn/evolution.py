@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from physsynth.pinn.ansatz import Ansatz
-from physsynth.pinn.conditions import Dirichlet, Initial, Neumann, Robin, faces
+from physsynth.pinn.conditions import Boundary, Dirichlet, Initial, Neumann, Robin, faces
 from physsynth.pinn.field import Field
 from physsynth.pinn.jet import taylor
 from physsynth.pinn.once import once
@@ -36,7 +36,7 @@ def time_of(problem: Problem) -> str | None:
 
 
 def _with_walls(problem):
-    walls = (c for c in problem.conditions if isinstance(c, Dirichlet | Neumann | Robin))
+    walls = (c for c in problem.conditions if isinstance(c, Dirichlet | Neumann | Robin | Boundary))
     return {name for c in walls for name, _ in faces(c.on, problem.domain.intervals)}
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from physsynth.core.errors import ParameterError
 from physsynth.pinn.conditions import (
+    Boundary,
     Condition,
     Dirichlet,
     Inequality,
@@ -45,6 +46,8 @@ def check_functions(problem: Problem) -> None:
     for condition in problem.conditions:
         if isinstance(condition, Inequality):
             problem.inequality_indices(condition)
+        if isinstance(condition, Boundary):
+            problem.on_faces(condition)
     _check_slopes(problem, inside)
     for key, function, places in _penalised(problem):
         for place in places:

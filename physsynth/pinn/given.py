@@ -14,7 +14,16 @@ import numpy as np
 from physsynth.core.authored import OUTSIDE_JAX, fault
 from physsynth.core.errors import ParameterError, PhyssynthError
 from physsynth.core.space import Parameter
-from physsynth.pinn.conditions import Condition, Data, Dirichlet, Inequality, Neumann, Robin, Symmetry
+from physsynth.pinn.conditions import (
+    Boundary,
+    Condition,
+    Data,
+    Dirichlet,
+    Inequality,
+    Neumann,
+    Robin,
+    Symmetry,
+)
 
 _OUTSIDE_JAX = (jax.errors.TracerBoolConversionError, *OUTSIDE_JAX)
 _FIELD_IN_JAX = "__jax_array__"
@@ -119,14 +128,14 @@ def _advice(reason):
     return "mend that line"
 
 
-def check_values(equations: Mapping[str, Any]) -> None:
+def check_values(equations: Mapping[str, Any], key: str = "residual") -> None:
     """Raise unless each equation has a value at each point."""
     for name, found in equations.items():
         shape = getattr(found, "shape", None)
         if shape != (1,):
             raise ParameterError(
                 "a residual without a value at each point",
-                key="residual",
+                key=key,
                 wanted=f"{name} with the shape of the coordinates",
                 got="None" if shape is None else f"shape {shape} for coordinates of shape (1,)",
             )
@@ -160,7 +169,7 @@ def _check_condition(condition):
             _check_value(key, value)
         if name in _COUNTS and not (isinstance(value, Whole) and int(value) >= 1):
             raise ParameterError("a count that is none", key=key, wanted="1 or more", got=repr(value))
-    if isinstance(condition, Dirichlet | Neumann | Robin):
+    if isinstance(condition, Dirichlet | Neumann | Robin | Boundary):
         _check_on(f"{type(condition).__name__}.on", condition.on)
     _CHECKS.get(type(condition), lambda condition: None)(condition)
 
@@ -228,7 +237,13 @@ def _check_inequality(inequality):
     _check_callable("Inequality.function", inequality.function, 2, wanted)
 
 
+def _check_boundary(boundary):
+    wanted = "a function of fields and p: lambda u, p: u.xx"
+    _check_callable("Boundary.function", boundary.function, 2, wanted)
+
+
 _CHECKS: dict[type, Callable] = {
+    Boundary: _check_boundary,
     Data: _check_data,
     Symmetry: _check_symmetry,
     Robin: _check_robin,

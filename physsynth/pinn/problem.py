@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import jax
@@ -15,7 +15,7 @@ from numpyro.distributions import constraints
 from physsynth.core.errors import ParameterError, unknown_name
 from physsynth.core.space import Parameter, ParameterSpace
 from physsynth.pinn.checks import check
-from physsynth.pinn.conditions import Condition, Inequality, Periodic
+from physsynth.pinn.conditions import Boundary, Condition, Inequality, Periodic
 from physsynth.pinn.domain import Domain, Interval
 from physsynth.pinn.field import Field, arguments
 from physsynth.pinn.given import check_given, check_values, traced
@@ -140,12 +140,13 @@ class Problem:
 
     def evaluate(self, fields: Mapping[str, Field], p: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
         """Return the residual of each equation by name."""
-        found = self.residual(arguments(fields), p)
-        if isinstance(found, Mapping):
-            return dict(found)
-        if isinstance(found, tuple | list):
-            return {f"equation {i + 1}": part for i, part in enumerate(found)}
-        return {"equation": found}
+        return _named(self.residual(arguments(fields), p))
+
+    def evaluate_on_faces(
+        self, condition: Boundary, fields: Mapping[str, Field], p: Mapping[str, jax.Array]
+    ) -> dict[str, jax.Array]:
+        """Return the residual of each equation of a boundary by name."""
+        return _named(condition.function(arguments(fields), p))
 
     @cached_property
     def equations(self) -> tuple[str, ...]:
@@ -161,6 +162,16 @@ class Problem:
         """Return the derivatives that an inequality uses."""
         used = self._record(lambda fields, p: condition.function(arguments(fields), p), condition.name)[1]
         return Indices.closure(self.coordinates, set().union(*used.values()))
+
+    def boundary_indices(self, condition: Boundary) -> Indices:
+        """Return the derivatives that the equations of a boundary use."""
+        return Indices.closure(self.coordinates, set().union(*self.on_faces(condition)[1].values()))
+
+    def on_faces(self, condition: Boundary) -> tuple[tuple[str, ...], dict[str, set[MultiIndex]]]:
+        """Return the names of a boundary's equations, and the derivatives of each field that they use."""
+        names, used, shapes = self._record(partial(self.evaluate_on_faces, condition), "Boundary.function")
+        check_values(shapes, "Boundary.function")
+        return names, used
 
     def orders(self, field: str) -> dict[str, int]:
         """Return the highest order of the derivatives of a field along each coordinate."""
@@ -210,6 +221,15 @@ class Problem:
 
         shapes = traced(run, key)
         return tuple(names), used, shapes
+
+
+def _named(found):
+    """Return what a residual gives by the name of each equation."""
+    if isinstance(found, Mapping):
+        return dict(found)
+    if isinstance(found, tuple | list):
+        return {f"equation {i + 1}": part for i, part in enumerate(found)}
+    return {"equation": found}
 
 
 class Values(dict):

@@ -23,6 +23,7 @@ import numpy as np
 
 from physsynth.pinn.ansatz import Ansatz, Mirror
 from physsynth.pinn.conditions import (
+    Boundary,
     Data,
     Dirichlet,
     Inequality,
@@ -203,7 +204,7 @@ class _Reflection:
 
     def _of_condition(self, condition):
         fields = self.problem.fields if getattr(condition, "field", None) is None else (condition.field,)
-        if isinstance(condition, Data):
+        if isinstance(condition, Data | Boundary):
             yield jnp.asarray(jnp.inf)
         if isinstance(condition, Inequality):
             pairs = self._on_jets(lambda fields, p: condition.function(arguments(fields), p))

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from physsynth.pinn.conditions import (
+    Boundary,
     Data,
     Dirichlet,
     Inequality,
@@ -124,6 +125,28 @@ def _on_face(problem, name, position, field, defect, what):
     return Term(label, _first(problem, name), residual, draw)
 
 
+def _boundary(problem, condition):
+    """Return a term for each face, with all of its equations."""
+    return [
+        _equations_on_face(problem, condition, name, position)
+        for name, position in faces(condition.on, problem.domain.intervals)
+    ]
+
+
+def _equations_on_face(problem, condition, name, position):
+    def residual(fields, p):
+        rows = problem.evaluate_on_faces(condition, fields, p).values()
+        return jnp.stack([jnp.asarray(row) for row in rows])
+
+    def draw(rng, n):
+        return {**sample(problem, rng, _ON_FACES), name: np.full(_ON_FACES, position)}
+
+    # Several may hold on one face.
+    number = [c is condition for c in problem.conditions if isinstance(c, Boundary)].index(True) + 1
+    label = f"Boundary {number} at {name} = {position:g}"
+    return Term(label, problem.boundary_indices(condition), residual, draw)
+
+
 def _initial(problem, condition):
     if condition.exact:
         return []
@@ -190,6 +213,7 @@ _TERMS = {
     Neumann: lambda problem, condition: _robin(problem, condition.as_robin()),
     Robin: _robin,
     Initial: _initial,
+    Boundary: _boundary,
     Data: _data,
     Integral: _integral,
     Inequality: _inequality,

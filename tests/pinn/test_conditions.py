@@ -5,9 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from physsynth.core.errors import ParameterError
+from physsynth.core.errors import ParameterError, PhyssynthError
 from physsynth.pinn import (
     MLP,
+    Boundary,
     Data,
     Dirichlet,
     Domain,
@@ -18,12 +19,15 @@ from physsynth.pinn import (
     Periodic,
     Problem,
     Robin,
+    Sampling,
     Symmetry,
+    solve,
 )
 from physsynth.pinn.ansatz import Ansatz
 from physsynth.pinn.draws import generator
 from physsynth.pinn.indices import Indices
 from physsynth.pinn.objective import Objective
+from physsynth.pinn.symmetry import symmetries
 from physsynth.pinn.trial import Trial
 
 BOX = {"t": (0.0, 2.0), "x": (-1.0, 1.0)}
@@ -187,3 +191,40 @@ def test_penalised_conditions_vanish_on_what_satisfies_them(condition, name, sol
     problem = Problem(BOX, _heat, [condition, Initial(0.0, exact=False), walls])
     assert jnp.max(jnp.abs(_violation(problem, name, solution, key))) < 1e-13
     assert jnp.max(jnp.abs(_violation(problem, name, lambda p: 3.0 - 2.0 * p["x"], key))) > 0.1
+
+
+BEAM = {"x": (0.0, 1.0)}
+CLAMPED = [Dirichlet(0.0, {"x": 0.0}), Neumann(0.0, {"x": 0.0})]
+
+
+def test_a_beam_with_a_free_end_bends_as_it_should(key):
+    """Under a uniform load q: w = q x^2 (6 - 4 x + x^2) / 24 for unit length and stiffness."""
+    free = Boundary(lambda u, p: {"moment": u.xx, "shear": u.xxx}, {"x": 1.0})
+    beam = Problem(BEAM, lambda u, p: u.xxxx - 24.0, [*CLAMPED, free])
+    solution = solve(beam, key, 400, network=MLP(10, 2), sampling=Sampling(500))
+    x = jnp.linspace(0.0, 1.0, 21)
+    wanted = x**2 * (6.0 - 4.0 * x + x**2)
+    error = jnp.linalg.norm(solution.evaluate({"x": x})["u"] - wanted) / jnp.linalg.norm(wanted)
+    assert error <= 1e-3
+    assert error <= 3.0 * solution.error
+    assert "Boundary 1 at x = 1" in solution.summary()["terms"]
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (lambda u, p: u.xx, "underdetermined"),
+        (lambda u, p: (u.xx, u.y), "after the dot only coordinates"),
+        (lambda u, p: (u.xx, 1.0), "at each point"),
+        (lambda p: p["x"], "other arguments"),
+    ],
+)
+def test_an_equation_on_a_face_is_read_like_any_other(function, message):
+    with pytest.raises(PhyssynthError, match=message):
+        Problem(BEAM, lambda u, p: u.xxxx - 24.0, [*CLAMPED, Boundary(function, {"x": 1.0})])
+
+
+def test_an_equation_on_a_face_takes_no_part_in_symmetries():
+    walls = [Dirichlet(0.0, {"x": (-1.0, 1.0)}), Initial(lambda p: 1.0 - p["x"] ** 2)]
+    assert symmetries(Problem(BOX, _heat, walls))
+    assert not symmetries(Problem(BOX, _heat, [*walls, Boundary(lambda u, p: u.t, {"x": 1.0})]))
