@@ -1,16 +1,19 @@
 """An approximate simulator as guide: it chooses the scenarios, the true simulator decides what counts.
 
 Two-phase sampling. Phase one draws u_1 ... u_N from a mixture q fitted to the guide's failures, with weights
-w_i = phi / q, and runs the guide on them. Phase two picks m of them, with replacement and with chance
-pi_i = w_i s_i / S, S = sum_i w_i s_i, and runs the true simulator on these alone:
+w_i = phi / q, and runs the guide on them; c_i is what is then believed to be the chance of a true failure, a
+probit in the guide's value, learnt from pilot runs, and q is fitted again to the failures that it foresees.
+Phase two picks m of them, with replacement and with chances pi_i, and runs the true simulator on these alone,
+which corrects what was believed:
 
-    p = S / N * (1/m) sum_j 1{g_j <= 0} / s_j
+    p = 1/N sum_i w_i c_i + 1/(N m) sum_j w_j (1{g_j <= 0} - c_j) / pi_j
 
-This is unbiased whatever the guide says, as q and s are positive everywhere (Hansen and Hurwitz). It varies
-least for s = sqrt(P(true failure | guide)); a probit in the guide's value, learnt from pilot runs,
-stands for that probability, and q is fitted again to the failures that it foresees.
+This is unbiased whatever the guide says, as q and pi are positive everywhere and c is fixed before the picks;
+picks that turn out as believed add no variance. Most have pi ~ w sqrt(c), so that failing ones are scenarios
+of nearly equal weight, w_j / (N m pi_j), scaled to sum to p; the others are spent where none is foreseen.
 
 Source: Hansen and Hurwitz (1943), Annals of Mathematical Statistics 14; Neyman (1938), JASA 33 (two phases);
+Sarndal, Swensson and Wretman (1992), Model Assisted Survey Sampling, section 6.3 (difference estimators);
 Peherstorfer, Cui, Marzouk and Willcox (2016), CMAME 300 (importance sampling led by a cheaper model).
 """
 
@@ -39,6 +42,8 @@ MOST_DRAWS = 200_000
 WIDEST = 1e3
 NEAR = 3.0
 BEHIND = 0.05
+# Picks against the belief that are counted besides those seen.
+UNSEEN = 2.0
 UNKNOWN = -np.inf
 
 
@@ -90,7 +95,7 @@ class Guided:
             if self.guide.remaining < draws:
                 break
             drawn = _Drawn.of(mixture, self.guide, rng, draws)
-        if drawn.foreseen(trust, self.wary) > self.most * target_cov**2:
+        if drawn.chances(trust, self.wary).foreseen > self.most * target_cov**2:
             return self.otherwise.run(evaluator, rng, target_cov)
         sample = self._sample(drawn, trust, evaluator, rng, self.least)
         while missing := sample.missing(target_cov, evaluator.remaining):
@@ -151,11 +156,22 @@ class _Trust:
 
 @dataclass(frozen=True)
 class _Chances:
-    """Chance `pick` (N,) of each draw in one pick, and the factors `s` (N,) behind it."""
+    """Chance `pick` (N,) of each draw in one pick, what a pick of it stands for, and the belief c (N,)."""
 
     pick: Float[np.ndarray, " n"]
-    s: Float[np.ndarray, " n"]
-    total: float
+    value: Float[np.ndarray, " n"]
+    belief: Float[np.ndarray, " n"]
+
+    @property
+    def believed(self) -> float:
+        """The probability by the belief alone."""
+        return float(self.pick @ (self.value * self.belief))
+
+    @property
+    def foreseen(self) -> float:
+        """The squared cov of one pick that the belief foresees."""
+        c = self.belief
+        return float(self.pick @ (self.value**2 * c * (1.0 - c))) / max(self.believed, 1e-300) ** 2
 
 
 @dataclass(frozen=True)
@@ -186,18 +202,20 @@ class _Drawn:
         variance = float(fails @ _weight(mixture, self.u) * len(self.g) / fails.sum() ** 2 - 1.0)
         return max(LEAST_DRAWS, 1.3 * variance / cov**2)
 
-    def foreseen(self, trust: _Trust, wary: float) -> float:
-        """Return the squared cov of one pick that the belief foresees."""
-        chances, fails = self.chances(trust, wary), trust.failure(self.u, self.g)
-        return float(chances.total * (self.weight @ (fails / chances.s)) / (self.weight @ fails) ** 2 - 1.0)
-
     def chances(self, trust: _Trust, wary: float) -> _Chances:
-        """Return the chances: by the belief, and where it foresees no failure the wary share in all."""
-        s = np.sqrt(trust.failure(self.u, self.g))
-        sure = float(self.weight @ s)
-        s = np.maximum(s, min(1.0, wary / (1 - wary) * sure / float(self.weight.sum())))
-        part = self.weight * s
-        return _Chances(part / part.sum(), s, float(part.sum()))
+        """Return the chances: by the belief, and the wary share where it foresees no failure.
+
+        That share goes where the draws are, near failures: a guide that is wrong there is what changes p.
+        """
+        c = trust.failure(self.u, self.g)
+        foreseen, outside = self.weight * np.sqrt(c), 1.0 - c
+        pick = (1.0 - wary) * _shares(foreseen) + wary * _shares(outside)
+        pick = pick / pick.sum()
+        return _Chances(pick, self.weight / (len(c) * pick), c)
+
+
+def _shares(part: np.ndarray) -> np.ndarray:
+    return part / max(part.sum(), 1e-300)
 
 
 def _weight(mixture: Mixture, u: np.ndarray) -> np.ndarray:
@@ -229,21 +247,31 @@ class _Sample:
 
     @property
     def value(self) -> np.ndarray:
-        """What each pick adds if it fails, S / (N s); the mean over picks is p."""
-        return self.chances.total / len(self.true) / self.chances.s[self.index]
+        """What each pick stands for, w / (N pi)."""
+        return self.chances.value[self.index]
+
+    @property
+    def correction(self) -> np.ndarray:
+        """What each pick adds to what is believed; the mean over picks corrects it."""
+        return self.value * ((self.true[self.index] <= 0) - self.chances.belief[self.index])
 
     def covs(self) -> tuple[float, Weighted]:
         """Return the squared cov of phase one, and the spread of phase two.
 
-        A few picks that all agree do not prove the guide right: one more might have differed.
+        Picks that all turn out as believed do not prove the belief right: two more, that had not, are counted
+        in (Agresti and Coull 1998, American Statistician 52, for a share of which none was seen).
         """
-        fails = self.true[self.index] <= 0
-        second = Weighted.of(np.where(fails, self.value, 0.0))
-        if not second.probability > 0:
-            return np.inf, second
-        squares = np.mean(np.where(fails, self.value * self.drawn.weight[self.index], 0.0))
-        first = max(float(squares) / second.probability**2 - 1.0, 0.0) / len(self.true)
-        return first, second.at_least(1.0 / len(self.index))
+        fails, m = self.true[self.index] <= 0, len(self.index)
+        failing = Weighted.of(np.where(fails, self.value, 0.0))
+        correction, weight = self.correction, self.drawn.weight
+        p = self.chances.believed + float(correction.sum()) / max(m, 1)
+        if m < 2 or not (fails.any() and p > 0):
+            return np.inf, replace(failing, cov=np.inf)
+        squares = weight @ (weight * self.chances.belief) / len(weight)
+        squares += np.mean(correction * weight[self.index])
+        first = max(float(squares) / p**2 - 1.0, 0.0) / len(weight)
+        cov = np.sqrt(np.var(correction, ddof=1) / m / p**2 + UNSEEN / m**2)
+        return first, replace(failing, probability=p, cov=float(cov))
 
     def missing(self, target_cov: float, remaining: int) -> int:
         """Return the picks still wanted, at most twice as many again; none where they cannot help."""
@@ -258,6 +286,8 @@ class _Sample:
         first, second = self.covs()
         distinct, back = np.unique(self.index, return_inverse=True)
         weight = np.bincount(back, self.value / len(self.index))
+        failing = float(weight[self.true[distinct] <= 0].sum())
+        weight *= second.probability / failing if failing > 0 else 1.0
         spread = replace(second, cov=float(np.sqrt(first + second.cov**2)))
         u, g = self.drawn.u[distinct], self.true[distinct]
         result = weighted_estimate(u, g, weight, spread, target_cov, (), design_points)

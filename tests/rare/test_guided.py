@@ -70,6 +70,25 @@ def test_a_mode_that_the_guide_does_not_know_is_found():
     assert shares.mean() == pytest.approx(PLANE / truth, abs=0.05)
 
 
+def test_a_small_region_that_the_guide_takes_for_safe_is_counted():
+    def blind(p):
+        return jnp.where((p["u"][1] > 0.2) & (p["u"][1] < 0.5), 1.0, true(p))
+
+    seeds = 20
+    events = [ps.rare.estimate(true, SPACE, jax.random.key(500 + s), guide=blind) for s in range(seeds)]
+    ratio = np.array([event.probability for event in events]) / PLANE
+    # The strip holds 11 % of the failures; a cov of 5 % each.
+    assert abs(ratio.mean() - 1) < 4 * 0.05 / np.sqrt(seeds)
+
+
+def test_what_turns_out_as_believed_is_not_paid_for():
+    """Counting failures among the picks, without what was believed, would take thousands of calls."""
+    event = ps.rare.estimate(true, SPACE, jax.random.key(7), guide=shifted, target_cov=0.01)
+    assert event.converged
+    assert event.calls < 1000
+    assert abs(event.probability / PLANE - 1) < 4 * 0.01
+
+
 def test_scenarios_are_true_failures_whose_weights_sum_to_the_probability():
     event = ps.rare.estimate(true, SPACE, jax.random.key(3), guide=turned)
     failing = event.scenarios.isel(scenario=event.scenarios["status"].values == 0)
