@@ -73,10 +73,13 @@ def networks(file: str) -> list[str]:
         runs = content[f"{name} (cpu)"]["runs"]
         worst = max(runs, key=lambda run: run["error"])
         status = "" if worst["status"] == "CONVERGED" else f"; {worst['status']}"
+        published = content[f"{name} (cpu)"]["published"]
+        known = f"; best published {published}" if published else ""
         seeds = "1 seed" if len(runs) == 1 else f"worst of {len(runs)} seeds"
         rows.append(
-            f"| network for {title}, {seeds}: relative L2 error; its estimate; CPU seconds "
-            f"| {worst['error']:.1e}; {worst['estimate']:.1e}; {worst['seconds']:.0f}{status} |"
+            f"| network for {title}, {seeds}: relative L2 error; its estimate; CPU seconds; parameters | "
+            f"{worst['error']:.1e}; {worst['estimate']:.1e}; {worst['seconds']:.0f}; {worst['weights']:,}"
+            f"{known}{status} |"
         )
     for precision in ("float32", "float64"):
         peer = content[f"peer {precision} (cpu)"]
@@ -90,12 +93,13 @@ def networks(file: str) -> list[str]:
 
 
 def ablations(file: str) -> list[str]:
-    """Return a row for each configuration of experiments/ablations, the first seed."""
+    """Return a row for each configuration of experiments/ablations, the worst seed."""
     content, rows = json.loads((RESULTS / file).read_text()), []
     for path in sorted(ABLATIONS.glob("*.toml"), key=lambda path: (path.stem != "baseline", path.stem)):
         config = tomllib.loads(path.read_text())
         for problem in config["problems"]:
-            run = content[f"{problem}: {config['name']} (cpu)"]["runs"][0]
+            runs = content[f"{problem}: {config['name']} (cpu)"]["runs"]
+            run = max(runs, key=lambda run: run["error"])
             what = f"{config['iterations']:,} iterations, {config['name']}"
             title = f"network for {problem.capitalize()}, {what}"
             rows.append(f"| {title}: error; CPU seconds | {run['error']:.1e}; {run['seconds']:.0f} |")
@@ -112,6 +116,21 @@ def surrogate(file: str) -> list[str]:
         f"| {found['worst error']:.1e}; {found['training CPU seconds']:.0f}; "
         f"{cheaper['one value']:,.0f}; {cheaper['field']:.1f} |"
     ]
+
+
+def guide(file: str) -> list[str]:
+    """Return a row for each case and target: what a network as guide of a rare-event estimate spares."""
+    rows = []
+    for name, case in json.loads((RESULTS / file).read_text()).items():
+        for target, row in case["targets"].items():
+            spared = row["times fewer true calls than"]["no guide, black box"]
+            title = f"network as guide, {name}, to {float(target):.0%}: true calls; times fewer than alone"
+            led = row["network as guide"]
+            rows.append(
+                f"| {title}; at equal error; coverage of 95 % intervals | {led['cost']:,.0f}; "
+                f"{spared['calls']:.1f}; {spared['N_eq']:.1f}; {led['coverage of 95 % intervals']:.0%} |"
+            )
+    return rows
 
 
 def inverse(file: str) -> list[str]:
@@ -144,6 +163,7 @@ def table() -> str:
     rows += networks("pinn.json")
     rows += ablations("pinn.json")
     rows += surrogate("pinn_surrogate.json")
+    rows += guide("pinn_guide.json")
     rows += inverse("pinn_inverse.json")
     return "\n".join(rows)
 
