@@ -84,6 +84,22 @@ class Experiment:
         per_slot = jax.vmap(lambda known, options: self._run({**parameters, **known}, options))
         return per_slot(group.parameters, group.options)
 
+    def predict_with_slope(
+        self, group: Design, parameters: Mapping[str, jax.Array]
+    ) -> tuple[jax.Array, jax.Array]:
+        """Return `predict`, and its slope (slot,) along the output's coordinate.
+
+        An output at a coordinate depends on no other, so that all are moved at once.
+        """
+        assert self.along is not None
+        along = self.along
+
+        def at(coordinate):
+            return self._run({**parameters, **group.parameters}, {**group.options, along: coordinate})
+
+        coordinate = group.options[along]
+        return jax.jvp(at, (coordinate,), (jnp.ones_like(coordinate),))
+
     def _run(self, parameters, options):
         absent = {name: jnp.nan for name in self.sim.parameters if name not in parameters}
         return self.sim.configure(**options)({**absent, **parameters})[self.output]

@@ -15,7 +15,6 @@ from jaxtyping import Array, Float
 
 from physsynth.calibrate.design import Design
 from physsynth.calibrate.model import SimulatorModel
-from physsynth.calibrate.priors import deviation
 
 
 def member_information(
@@ -38,5 +37,6 @@ def member_information(
         return model.predict(group, psi, draw)
 
     slopes = jax.jacfwd(expected)(log_own)
-    weight = jnp.where(group.mask, 1.0 / deviation(expected(log_own), draw) ** 2, 0.0)
+    _, deviation = model.measure(group, log_own, draw)
+    weight = jnp.where(group.mask, 1.0 / deviation**2, 0.0)
     return slopes.T @ (weight[:, None] * slopes)

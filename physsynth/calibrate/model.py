@@ -1,7 +1,7 @@
 """A NumPyro model built from a simulator, its measurements and what is believed of its parameters.
 
     log psi_ik ~ Normal(log median_k, spread_k)          member i, varying parameter k
-    y_ij       ~ Normal(f_ij(psi_i), a^2 + (b f_ij)^2 + n_i (e f_ij)^2)   measurement j = 1 .. n_i of member i
+    y_ij       ~ Normal(f_ij(psi_i), a^2 + (b f_ij)^2 + (c f'_ij)^2 + n_i (e f_ij)^2)   measurement j of n_i
 
 Members with many measurements are drawn as they are (centred), members with few through standard
 normal z_ik = (log psi_ik - log median_k) / spread_k, which keeps the sampler out of the funnel at small
@@ -50,6 +50,16 @@ class SimulatorModel:
         return self.experiment.sim
 
     @property
+    def units(self) -> dict[str, str]:
+        """Units of what varies and of the noise, by posterior name."""
+        output = self.sim.outputs[self.experiment.output]
+        known = {self.members.variable(name): self.members.unit(name) for name in self.members.priors}
+        noise = {"additive_noise": output.unit}
+        if self.noise.coordinate is not None:
+            noise["coordinate_noise"] = next(iter(output.dims.values())).unit
+        return {**known, **noise}
+
+    @property
     def centred(self) -> bool:
         """Whether members' values are drawn directly: right where each member's data tell them apart."""
         if self.form is not None:
@@ -66,7 +76,7 @@ class SimulatorModel:
     def shared(self) -> tuple[str, ...]:
         """Names of the sampled values that all members share; they are correlated in the posterior."""
         spreads = [f"{self.members.variable(name)}_spread" for name in self.members.populations]
-        return (*self.members.variables.values(), *spreads, *(f"{name}_noise" for name, _ in self._noises()))
+        return (*self.members.variables.values(), *spreads, *(f"{name}_noise" for name in self.noise.priors))
 
     def __call__(self) -> None:
         """Declare priors, members and measurements to NumPyro."""
@@ -74,9 +84,8 @@ class SimulatorModel:
         own: dict[str, Any] = {self.members.variable(name): self._draw(name) for name in self.members.priors}
         parameters = self.members.parameters(own, design.columns)
         shared = {name: jnp.broadcast_to(value, design.mask.shape[:1]) for name, value in parameters.items()}
-        mean = jax.vmap(self.experiment.predict)(design, shared)
-        noise = self._draw_noise()
-        scale = jnp.maximum(deviation(mean, noise), 1e-12)
+        mean, slope = jax.vmap(self._respond)(design, shared)
+        scale = deviation(mean, self._draw_noise(), slope)
         with numpyro.handlers.mask(mask=design.mask):
             numpyro.sample(self.experiment.output, dist.Normal(mean, scale), obs=design.observed)
 
@@ -93,9 +102,26 @@ class SimulatorModel:
 
     def predict(self, group, log_own: jax.Array, pooled: Mapping[str, jax.Array]) -> jax.Array:
         """Return one member's expected measurements (slot,) from its log parameters (k,)."""
+        return self.experiment.predict(group, self._member(group, log_own, pooled))
+
+    def measure(
+        self, group, log_own: jax.Array, draw: Mapping[str, jax.Array]
+    ) -> tuple[jax.Array, jax.Array]:
+        """Return mean and standard deviation (slot,) of one member's measurements under a posterior draw."""
+        mean, slope = self._respond(group, self._member(group, log_own, draw))
+        return mean, deviation(mean, draw, slope)
+
+    def _member(self, group, log_own, pooled):
         names = [self.members.variable(name) for name in self.members.populations]
         own = {**pooled, **dict(zip(names, jnp.exp(log_own), strict=True))}
-        return self.experiment.predict(group, self.members.parameters(own, group.columns))
+        return self.members.parameters(own, group.columns)
+
+    def _respond(self, group, parameters):
+        """Return the expected measurements (slot,) and their slope, 0 where no noise asks for it."""
+        if self.noise.coordinate is None:
+            mean = self.experiment.predict(group, parameters)
+            return mean, jnp.zeros_like(mean)
+        return self.experiment.predict_with_slope(group, parameters)
 
     def _draw(self, name):
         prior, variable = self.members.priors[name], self.members.variable(name)
@@ -111,13 +137,10 @@ class SimulatorModel:
             return numpyro.deterministic(f"{variable}_own", jnp.exp(log_own))
 
     def _draw_noise(self) -> dict[str, Any]:
-        drawn = {f"{name}_noise": numpyro.sample(f"{name}_noise", prior) for name, prior in self._noises()}
+        priors = {f"{name}_noise": prior for name, prior in self.noise.priors.items()}
+        drawn = {name: numpyro.sample(name, prior) for name, prior in priors.items()}
         count = jnp.sum(self.experiment.design.mask, axis=1, keepdims=True)
         return {**drawn, "simulator_noise": jnp.sqrt(count) * self.noise.simulator}
-
-    def _noises(self):
-        given = {"additive": self.noise.additive, "proportional": self.noise.proportional}
-        return [(name, prior) for name, prior in given.items() if prior is not None]
 
 
 def model(
@@ -170,6 +193,14 @@ def model(
     members = Members(sim, dict(priors), units)
     columns = tuple({p.per for p in members.populations.values() if p.per is not None})
     laid_out = experiment(sim, measurements, output, groups, conditions, columns)
+    if noise.coordinate is not None and laid_out.along is None:
+        raise StudyError(
+            "noise in a coordinate that the measured output has not",
+            key="calibrate.noise.coordinate",
+            wanted="an output along a coordinate, as a concentration along time",
+            got=laid_out.output,
+            advice="state additive or proportional noise",
+        )
     built = SimulatorModel(laid_out, members, noise)
     medians = {members.variable(name): _median(prior) for name, prior in members.priors.items()}
     check_determined(laid_out, built.typical(medians))

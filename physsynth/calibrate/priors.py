@@ -16,6 +16,7 @@ from physsynth.core.space import check_distribution
 from physsynth.core.units import convert, product_unit
 
 KEY = "calibrate.parameters"
+LEAST = 1e-12  # the least standard deviation, so that logarithms and slopes of it stay finite
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,10 @@ class Population:
 
 @dataclass(frozen=True)
 class Noise:
-    """Combined error model: a measurement has standard deviation sqrt(a^2 + (b f)^2 + n (e f)^2).
+    """Combined error model: a measurement has standard deviation sqrt(a^2 + (b f)^2 + (c f')^2 + n (e f)^2).
+
+    Where the coordinate of a measurement errs by c, as a time of sampling that was noted, not kept, the
+    measurement errs by the slope f' of the output times as much: more where a curve is steep.
 
     The simulator's own error e is one that all n measurements of a member share, and that they cannot average
     away. As an independent error of variance n (e f)^2 it leaves the estimate at least as uncertain as any
@@ -65,6 +69,9 @@ class Noise:
         Prior of a, in the output's unit.
     proportional : Distribution, optional
         Prior of b, without unit.
+    coordinate : Distribution, optional
+        Prior of c, in the unit of the coordinate along the output; small beside the time in which the slope
+        changes, for f' c is of first order.
     simulator : float
         The simulator's own relative error e, known beforehand, as that of a network in a solver's place.
 
@@ -72,16 +79,27 @@ class Noise:
     ------
     ParameterError
         If a prior is no distribution of positive numbers.
+
+    References
+    ----------
+    Karlsson, Beal and Sheiner (1995), Journal of Pharmacokinetics and Biopharmaceutics 23, for errors that
+    grow with the slope.
     """
 
     additive: dist.Distribution | None = None
     proportional: dist.Distribution | None = None
+    coordinate: dist.Distribution | None = None
     simulator: float = 0.0
 
     def __post_init__(self):
-        for name in ("additive", "proportional"):
-            if getattr(self, name) is not None:
-                check_positive(getattr(self, name), f"calibrate.noise.{name}")
+        for name, prior in self.priors.items():
+            check_positive(prior, f"calibrate.noise.{name}")
+
+    @property
+    def priors(self) -> dict[str, dist.Distribution]:
+        """The priors that are given, by name."""
+        given = {name: getattr(self, name) for name in ("additive", "proportional", "coordinate")}
+        return {name: prior for name, prior in given.items() if prior is not None}
 
 
 def check_continuous(prior: dist.Distribution, key: str) -> None:
@@ -109,12 +127,25 @@ def check_positive(prior: dist.Distribution, key: str) -> None:
         )
 
 
-def deviation(prediction: jax.Array, noise: Mapping[str, jax.Array]) -> jax.Array:
-    """Return the standard deviation of a measurement of `prediction` under posterior noise values."""
-    additive = noise.get("additive_noise", jnp.zeros(()))
-    proportional = noise.get("proportional_noise", jnp.zeros(()))
-    simulator = noise.get("simulator_noise", jnp.zeros(()))
-    return jnp.sqrt(additive**2 + (proportional**2 + simulator**2) * prediction**2)
+def deviation(
+    prediction: jax.Array, noise: Mapping[str, jax.Array], slope: jax.Array | float = 0.0
+) -> jax.Array:
+    """Return the standard deviation of a measurement under posterior noise values.
+
+    Parameters
+    ----------
+    prediction : array
+        The expected measurements.
+    noise : mapping
+        Noise values by their posterior names.
+    slope : array or float
+        The output's slope along its coordinate, where a coordinate's noise is among the values.
+    """
+    absent = jnp.zeros(())
+    additive = noise.get("additive_noise", absent)
+    relative = noise.get("proportional_noise", absent) ** 2 + noise.get("simulator_noise", absent) ** 2
+    along = noise.get("coordinate_noise", absent)
+    return jnp.sqrt(jnp.maximum(additive**2 + relative * prediction**2 + (along * slope) ** 2, LEAST**2))
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from physsynth.calibrate.priors import deviation
 from physsynth.study.problem import Problem
 
 # Posterior draws, and members of each, under which a measurement's expectation is taken.
@@ -44,8 +43,7 @@ def of_members(problem: Problem, posterior) -> tuple[np.ndarray, np.ndarray]:
 
     def one(inputs):
         draw, log_own = inputs
-        mean = jax.vmap(lambda group, psi: model.predict(group, psi, draw))(model.experiment.design, log_own)
-        return mean, deviation(mean, draw)
+        return jax.vmap(lambda group, psi: model.measure(group, psi, draw))(model.experiment.design, log_own)
 
     return _over_draws(one, (shared(draws), own))
 
@@ -66,8 +64,7 @@ def of_new_members(problem: Problem, posterior, key: jax.Array) -> tuple[np.ndar
 
         def expected(z):
             psi = location + jnp.exp(log_spread) * z
-            mean = jax.vmap(lambda group: model.predict(group, psi, draw))(model.experiment.design)
-            return mean, deviation(mean, draw)
+            return jax.vmap(lambda group: model.measure(group, psi, draw))(model.experiment.design)
 
         mean, noise = jax.vmap(expected)(members)
         return mean.mean(axis=0), jnp.sqrt(mean.var(axis=0) + jnp.mean(noise**2, axis=0))

@@ -397,8 +397,6 @@ def _calibration(job) -> Iterator[Section]:
     if "calibrate" not in job.inputs:
         return
     found = job.summary("calibrate")
-    experiment = job.problem.model.experiment
-    units = {**found["units"], "additive_noise": experiment.sim.outputs[experiment.output].unit}
     rows = [
         [
             name.replace("_", " "),
@@ -407,7 +405,7 @@ def _calibration(job) -> Iterator[Section]:
             row["q05"],
             row["q50"],
             row["q95"],
-            units.get(name, ""),
+            found["units"].get(name, ""),
         ]
         for name, row in found["parameters"].items()
         if "[" not in name

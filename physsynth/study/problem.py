@@ -211,9 +211,10 @@ def _model(study, sim, measurements):
         name: _prior(prior, study.path, f"calibrate.parameters.{name}")
         for name, prior in table.parameters.items()
     }
-    noise = Noise(
-        _noise(table.noise, "additive", study.path), _noise(table.noise, "proportional", study.path)
+    additive, proportional, coordinate = (
+        _noise(table.noise, part, study.path) for part in ("additive", "proportional", "coordinate")
     )
+    noise = Noise(additive, proportional, coordinate)
     return calibrate.model(
         sim, measurements, priors, noise, given.groups, output=given.output, conditions=given.conditions
     )

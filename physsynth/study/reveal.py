@@ -116,16 +116,19 @@ class New:
         places = np.nanargmax(regime.excess(regime.reached[picks]), axis=1)
         own = _members(problem, posterior, key)
         inputs = {name: scenarios[name].values[picks] for name in sim.parameters if name not in own}
-        responses = np.stack(
+        whole = [
+            _responses(sim, regime.output, own, {name: value[i] for name, value in inputs.items()})
+            for i in range(len(picks))
+        ]
+        responses = np.stack([run[:, place] for run, place in zip(whole, places, strict=True)])
+        slopes = np.stack(
             [
-                _responses(sim, regime.output, own, {name: value[i] for name, value in inputs.items()})[
-                    :, place
-                ]
-                for i, place in enumerate(places)
+                _slopes(run, scenarios[regime.output])[:, place]
+                for run, place in zip(whole, places, strict=True)
             ]
         )
         pooled = {name: jnp.asarray(np.median(v)) for name, v in posterior.items() if v.ndim == 1}
-        noise = np.asarray(deviation(jnp.asarray(responses), pooled))
+        noise = np.asarray(deviation(jnp.asarray(responses), pooled, jnp.asarray(slopes)))
         between = responses.reshape(len(picks), DRAWS, MEMBERS).var(axis=2, ddof=1).mean(axis=1)
         scatter = np.sqrt(between + np.mean(noise**2, axis=1))
         names = [_words(problem, regime, scenarios, inputs, i, place) for i, place in enumerate(places)]
@@ -164,6 +167,13 @@ def _responses(sim: Simulator, output: str, own, inputs) -> np.ndarray:
     """Return the measured output (member, value) of members under one scenario's inputs."""
     tiled = {name: jnp.broadcast_to(value, (DRAWS * MEMBERS, *value.shape)) for name, value in inputs.items()}
     return np.asarray(sim.batched({**own, **tiled})[output]).reshape(DRAWS * MEMBERS, -1)
+
+
+def _slopes(responses, output: xr.DataArray) -> np.ndarray:
+    """Return the slope of responses (member, value) along their coordinate, 0 of what has none."""
+    if responses.shape[1] < 2 or output.ndim != 2:
+        return np.zeros_like(responses)
+    return np.gradient(responses, output[output.dims[1]].values, axis=1)
 
 
 def _words(problem, regime, scenarios, inputs, i, place) -> str:

@@ -90,6 +90,7 @@ class NoiseTable(Table):
 
     additive: DistributionTable | None = None
     proportional: DistributionTable | None = None
+    coordinate: DistributionTable | None = None
 
 
 def _kind_of_prior(table: Any) -> str:

@@ -1,5 +1,7 @@
 """Models built from simulators: layout of measurements, bounds, and recovery of known parameters."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -135,6 +137,57 @@ def test_information_is_the_slope_squared_over_the_variance(model):
     np.testing.assert_allclose(information, slopes.T @ (weight[:, None] * slopes), rtol=1e-5)
 
 
+def test_times_that_err_scatter_measurements_by_the_slope(measurements):
+    """Samples at times off by 0.02 h, more than noise of 0.02 mg/L where the curve rises."""
+    noise = Noise(dist.HalfNormal(1.0), None, dist.HalfNormal(1.0))
+    model = _model(measurements, noise=noise)
+    assert model.units["coordinate_noise"] == "h"
+    group, psi = model.experiment.design.at(0), jnp.log(jnp.array([1.4, 2.8, 32.0]))
+    draw = {"additive_noise": jnp.asarray(0.02), "coordinate_noise": jnp.asarray(0.02)}
+    mean, deviation = model.measure(group, psi, draw)
+
+    def drawn(key):
+        off, additive = jax.random.normal(key, (2, TIMES.size))
+        moved = replace(group, options={**group.options, "times": group.options["times"] + 0.02 * off})
+        return model.predict(moved, psi, draw) + 0.02 * additive
+
+    count = 20_000
+    drawn = jax.vmap(drawn)(jax.random.split(jax.random.key(3), count))
+    ratio = np.asarray(((drawn - mean) ** 2).mean(axis=0) / deviation**2)
+    # Four standard errors of a mean square of normal numbers; the curvature adds less than a thousandth.
+    np.testing.assert_allclose(ratio, 1.0, atol=4 * np.sqrt(2 / count) + 1e-3)
+    assert deviation[0] > 3 * deviation[-1]
+
+
+def test_the_density_counts_the_noise_in_times(measurements):
+    """Differs from that without by the normal densities alone."""
+    noises = Noise(dist.HalfNormal(1.0)), Noise(dist.HalfNormal(1.0), None, dist.HalfNormal(1.0))
+    values = {"absorption_rate_excess": 1.4, "clearance": 2.7, "volume": 31.0}
+    sites = {**values, **{f"{name}_spread": 0.3 for name in values}, "additive_noise": 0.2}
+    sites |= {f"{name}_log_own": np.full(SUBJECTS, np.log(value)) for name, value in values.items()}
+    sites["coordinate_noise"] = 0.3
+    found = []
+    for noise in noises:
+        model = _model(measurements, noise=noise)
+        given = {name: jnp.asarray(value) for name, value in sites.items()}
+        found.append(float(log_density(model, (), {}, given)[0]))
+    design = model.experiment.design
+    sim = ps.simulator("pharmacokinetics/oral_one_compartment")
+    p = {"absorption_rate": 1.4 + 2.7 / 31.0, "clearance": 2.7, "volume": 31.0}
+    expected = stats.halfnorm(scale=1.0).logpdf(0.3)
+    for i in range(SUBJECTS):
+        dosed = sim.configure(doses=([0.0], [200.0 + 20.0 * i]))
+        curve, later, sooner = (
+            np.asarray(dosed.configure(times=np.asarray(design.options["times"][i]) + h)(p)["concentration"])
+            for h in (0.0, 1e-5, -1e-5)
+        )
+        slope, measured = (later - sooner) / 2e-5, np.asarray(design.observed[i])
+        density = stats.norm(curve, np.hypot(0.2, 0.3 * slope)).logpdf(measured)
+        density -= stats.norm(curve, 0.2).logpdf(measured)
+        expected += density[np.asarray(design.mask[i])].sum()
+    assert found[1] - found[0] == pytest.approx(expected, rel=1e-6)
+
+
 def test_values_per_column(measurements):
     weighed = measurements.assign(
         mass=("observation", 60.0 + measurements["subject"].values, {"units": "kg"})
@@ -221,6 +274,19 @@ def test_an_output_that_depends_on_something_unknown(measurements):
             {"reaction_time": dist.LogNormal(0.0, 0.5)},
             Noise(dist.HalfNormal(1.0)),
         )
+
+
+def test_noise_in_a_coordinate_that_is_none():
+    stops = xr.Dataset(
+        {
+            "speed": ("observation", [5.0, 10.0], {"units": "m/s"}),
+            "stopping_distance": ("observation", [7.0, 20.0], {"units": "m"}),
+        }
+    )
+    priors = {"reaction_time": dist.LogNormal(0.0, 0.5), "deceleration": dist.LogNormal(1.5, 0.5)}
+    noise = Noise(additive=dist.HalfNormal(1.0), coordinate=dist.HalfNormal(1.0))
+    with pytest.raises(StudyError, match="noise in a coordinate"):
+        ps.calibrate.model(ps.simulator("driving/braking"), stops, priors, noise)
 
 
 class Divergent:

@@ -114,9 +114,8 @@ def _quantiles(values):
 
 
 def _about(model, draws):
-    units = {model.members.variable(name): model.members.unit(name) for name in model.members.priors}
     return {
-        "units": units,
+        "units": model.units,
         "members": int(model.experiment.design.mask.shape[0]),
         "measurements": int(np.asarray(model.experiment.design.mask).sum()),
         "bounded": [name for name in model.members.priors if name in model.sim.lower_bounds],

@@ -8,7 +8,6 @@ import numpy as np
 import xarray as xr
 
 from physsynth import evaluate
-from physsynth.calibrate.priors import deviation
 from physsynth.core import simulate
 from physsynth.core.files import read_tree, write
 from physsynth.study import fits
@@ -100,7 +99,7 @@ def _residuals(job, real, member):
         expected, spread = fits.of_members(job.problem, job.posterior)
     else:
         expected, spread = fits.of_new_members(job.problem, job.posterior, jax.random.fold_in(job.key, 3))
-        member = np.zeros_like(member)
+        member = None
     return {
         name: evaluate.residuals(
             real, expected[:, mask], spread[:, mask], key, along=along[mask], groups=member
@@ -128,8 +127,8 @@ def _new(job):
         member_key, noise_key = jax.random.split(key)
         z = jax.random.normal(member_key, (design.mask.shape[0], location.shape[0]))
         log_own = location + jnp.exp(log_spread) * z
-        mean = jax.vmap(lambda group, psi: model.predict(group, psi, draw))(design, log_own)
-        return mean + deviation(mean, draw) * jax.random.normal(noise_key, mean.shape)
+        mean, spread = jax.vmap(lambda group, psi: model.measure(group, psi, draw))(design, log_own)
+        return mean + spread * jax.random.normal(noise_key, mean.shape)
 
     keys = jax.random.split(jax.random.fold_in(job.key, 1), len(population["location"]))
     inputs = (keys, draws, population["location"], population["log_spread"])

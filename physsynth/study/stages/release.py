@@ -112,14 +112,11 @@ def _with_violation(job, scenarios, kind):
 def _population(job) -> xr.Dataset:
     """Posterior draws of the population; nothing of any single measured member."""
     model = job.problem.model
-    units = {model.members.variable(name): model.members.unit(name) for name in model.members.priors}
-    output = model.sim.outputs[model.experiment.output].unit
-    units |= {"additive_noise": output}
     variables = {
         name: (
             "draw",
             np.asarray(values),
-            {"units": units.get(name, "1"), "long_name": name.replace("_", " ")},
+            {"units": model.units.get(name, "1"), "long_name": name.replace("_", " ")},
         )
         for name, values in job.posterior.items()
         if values.ndim == 1
