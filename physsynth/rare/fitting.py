@@ -10,13 +10,15 @@ from scipy.special import log_ndtr, ndtr
 
 from physsynth.rare.components import Component, Cone, HalfNormal, HalfSpaces, OutsideSphere, half_space
 from physsynth.rare.mixture import Mixture, fitted
-from physsynth.rare.planes import Planes, diverse
+from physsynth.rare.planes import ALIKE, Planes, diverse
 from physsynth.rare.scout import LOW_DIMENSION, informed_subspace
 
 DEFENCE = 0.16
 FAR = 0.04
 TAILS = 0.08
 SLACK = 0.1
+# How far before a plane its own draws may begin, as searches and bisections err.
+ROUGH = 0.02
 REACH = 1.0
 BULGE = 0.6
 # How far before the planes half-spaces begin above 20 dimensions, and the least share of each.
@@ -163,7 +165,7 @@ def _by_plane(planes, u, weight):
 def _lowest(planes, k, members):
     """Return the bound of a plane's half-space: a little before the plane and before all its members."""
     along = members.u @ planes.direction[k]
-    return min(planes.bound[k] - SLACK, float(along.min(initial=np.inf)) - 0.02)
+    return min(planes.bound[k] - SLACK, float(along.min(initial=np.inf)) - ROUGH)
 
 
 def _guard(planes, probability):
@@ -186,15 +188,20 @@ def _of_plane(planes, k, members, share, guard):
 
 
 def _half_spaces(planes, k, members, share, guard):
-    """Return the space behind a plane, and that behind a plane well before it for what bulges out.
+    """Return the space behind a plane, and those behind planes before it.
 
-    Where enough members are known so is the space that they take: behind a corner's plane there is little.
+    A little before it, as far as a plane so alike that this one stands for it may lie (around a cylinder
+    the boundary bends back so far halfway to the next plane), and well before it for what bulges out. Where
+    enough members are known so is the space that they take: behind a corner's plane there is little.
     """
     floor = DEFENCE / 2 * (0.3 / len(planes.bound) + 0.7 * share)
     lowest, direction = _lowest(planes, k, members), planes.direction[k]
     spaces = [(half_space(direction, lowest), floor + guard), (half_space(direction, lowest - BULGE), floor)]
+    alike = ALIKE * planes.bound[k] - ROUGH
+    if alike < lowest:
+        spaces.append((half_space(direction, alike), floor))
     if members.effective > ENOUGH:
-        nearest = float((members.u @ direction).min()) - 0.02
+        nearest = float((members.u @ direction).min()) - ROUGH
         spaces.append((half_space(direction, nearest), 0.0))
     return spaces
 

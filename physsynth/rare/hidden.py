@@ -39,13 +39,12 @@ MODEST, FEW, SPARING = 20, 4, 64
 UNKNOWN = 5.0
 # Ordinary scenarios far out: a mode that they shall meet, in units of the one known, and most of them.
 NOTABLE, SLACK, ISLANDS, HOPELESS = 0.3, 0.1, 400, 3000
-# Most planes put between neighbours, how far out their middle is tried.
-ARCS, OUT = 96, 1.03
-# The least cosine of two neighbours: looking away from a plane leads a right angle on or more.
-NEIGHBOUR = -0.3
-MIDDLES = 800
-# Two planes may be so alike and still leave room for one halfway between.
-ALIKE_HALVED = 2 * ALIKE**2 - 1
+# Most planes put between and next to neighbours, and how far out they are looked for.
+ARCS, OUT = 192, 1.03
+# The least cosine of two neighbours: looking away from a plane leads a right angle on or more. Close ones.
+NEIGHBOUR, CLOSE = -0.3, 0.5
+# Most points tried at once.
+MOST = 800
 # How far out failure is looked for on rays through points where searches ended: an island lies just before.
 BEYOND = np.array([0.98, 1.1, 1.3, 1.6, 2.0])
 
@@ -88,32 +87,44 @@ def with_far(evaluator: Evaluator, planes: Planes, rng: np.random.Generator, pro
 
 
 def _with_arcs(evaluator, planes):
-    """Return the planes with those between neighbours where failure goes on, as around a cylinder."""
+    """Return the planes with those between and next to neighbours where failure goes on, as on cylinders."""
     most, known = len(planes.bound) + ARCS, 0
     while len(planes.bound) < most:
-        middle = _middles(planes, known)
-        if not len(middle) or evaluator.remaining < len(middle) * 8:
+        place = _along_arcs(planes, known)
+        if not len(place) or evaluator.remaining < len(place) * 8:
             break
         known = len(planes.bound)
-        failing = middle[evaluator.values(middle) <= 0][: most - known]
+        failing = place[evaluator.values(place) <= 0][: most - known]
         planes = planes.beside(planes_along_rays(evaluator, failing))
     return planes
 
 
-def _middles(planes, known):
-    """Return points halfway between neighbouring design points, as far out, where no plane is yet.
+def _along_arcs(planes, known):
+    """Return points halfway between neighbouring planes, and one step on, as far out, where no plane is yet.
 
-    Those between the first ones, of a number known, were tried before.
+    Those of the first ones, of a number known, were tried before. Neighbours far from one another are tried
+    among the first planes only: later ones have been put next to others.
     """
+    one, other = _neighbours(planes, known, CLOSE if known else NEIGHBOUR)
+    a, b = planes.direction[one], planes.direction[other]
+    cosine = np.sum(a * b, axis=1, keepdims=True)
+    near = cosine[:, 0] > CLOSE
+    onwards = [2 * cosine * b - a, 2 * cosine * a - b]
+    place = np.concatenate([v[near] for v in onwards] + [a + b])
+    reach = OUT * np.maximum(planes.bound[one], planes.bound[other])
+    reach = np.concatenate([reach[near], reach[near], reach])
+    unit = place / np.maximum(np.linalg.norm(place, axis=1, keepdims=True), 1e-12)
+    new = np.max(unit @ planes.direction.T, axis=1, initial=-1.0) <= ALIKE
+    return diverse((reach[:, None] * unit)[new], MOST, ALIKE)
+
+
+def _neighbours(planes, known, least):
+    """Return the pairs of planes with a greater cosine than the least, nearest first, none of both known."""
     cosine = planes.direction @ planes.direction.T
-    one, other = np.nonzero(np.triu((cosine > NEIGHBOUR) & (cosine < ALIKE_HALVED), 1))
+    one, other = np.nonzero(np.triu(cosine > least, 1))
     one, other = one[other >= known], other[other >= known]
     order = np.argsort(-cosine[one, other], kind="stable")
-    middle = planes.direction[one[order]] + planes.direction[other[order]]
-    reach = OUT * np.maximum(planes.bound[one[order]], planes.bound[other[order]])
-    middle *= (reach / np.maximum(np.linalg.norm(middle, axis=1), 1e-12))[:, None]
-    alike = np.max(middle @ planes.direction.T / np.maximum(reach, 1e-12)[:, None], axis=1, initial=-1.0)
-    return diverse(middle[alike <= ALIKE], MIDDLES, ALIKE)
+    return one[order], other[order]
 
 
 def _searched(evaluator, planes, rng, failing):
