@@ -2,6 +2,8 @@
 
 A value is a number or a function of `p`, the mapping from each coordinate and parameter to its values.
 `on` names faces of the box: ``{"x": -1.0}``, ``{"x": (-1.0, 1.0)}``; None is the whole boundary.
+An exact value with a kink or jump that the equation's derivatives cannot see (a plucked string) is refused
+by `solve`: it is to be rounded, or penalised with ``exact=False``.
 """
 
 from __future__ import annotations

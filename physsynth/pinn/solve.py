@@ -25,6 +25,7 @@ from physsynth.pinn.optimisers import Adam, Broyden
 from physsynth.pinn.problem import Problem
 from physsynth.pinn.progress import observer
 from physsynth.pinn.sampling import Sampling
+from physsynth.pinn.smooth import check_smooth
 from physsynth.pinn.solution import Solution
 from physsynth.pinn.symmetry import symmetric
 from physsynth.pinn.training import Stage, State, Training
@@ -89,8 +90,8 @@ def solve(
     Raises
     ------
     ParameterError
-        If a parameter has no value, the key is none, a setting is of the wrong kind, or the checkpoint is of
-        another run.
+        If a parameter has no value, the key is none, a setting is of the wrong kind, the checkpoint is of
+        another run, or a value that is built in has a jump or kink that the residual would not see.
 
     Examples
     --------
@@ -174,6 +175,7 @@ def check_settings(**settings: Any) -> None:
 @lru_cache(maxsize=8)
 def posed(problem, symmetries) -> Problem:
     """Return the problem with its symmetries; kept, as trainings are kept by their problem."""
+    check_smooth(problem)
     if symmetries is None:
         return symmetric(problem)
     return replace(problem, conditions=(*problem.conditions, *symmetries)) if symmetries else problem
