@@ -34,6 +34,12 @@ def advection(u, p):
             [Initial(0.0), Dirichlet(lambda p: 1.0 * (p["t"] > 0.3), {"x": 0.0}), Dirichlet(0.0, {"x": 1.0})],
             "jumps at t = 0.3",
         ),
+        # Rounded, but on a length that no point of training comes near.
+        (
+            heat,
+            [Initial(lambda p: 0.5 - jnp.sqrt((p["x"] - 0.5) ** 2 + 1e-14)), Neumann(0.0, {"x": (0.0, 1.0)})],
+            "order 1 at x = 0.5",
+        ),
         (advection, [Initial(lambda p: 1.0 * (p["x"] > 0.25) * (p["x"] < 0.5)), Periodic("x")], "jumps at x"),
     ],
 )
@@ -45,11 +51,11 @@ def test_a_kink_that_the_residual_cannot_see_is_refused(key, residual, condition
 @pytest.mark.parametrize(
     ("residual", "conditions"),
     [
-        # A front of a thousandth is steep, but smooth.
+        # A front of a ten-thousandth is steep, but smooth.
         (
             heat,
             [
-                Initial(lambda p: jnp.tanh((p["x"] - 0.4) / 1e-3)),
+                Initial(lambda p: jnp.tanh((p["x"] - 0.4) / 1e-4)),
                 Dirichlet(1.0, {"x": 1.0}),
                 Dirichlet(-1.0, {"x": 0.0}),
             ],
