@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from physsynth.core.errors import ParameterError
 from physsynth.pinn.ansatz import Ansatz
@@ -41,6 +43,8 @@ _WIDE = 30
 _EARLY = (0.25, 0.25, 0.5, 0.5)
 _SIX_DIGITS = Budget(iterations=20_000, error=1e-6)
 _MARCH = March()
+# What Burgers' equation ends at in single precision is above.
+_SINGLE = 1e-5
 
 
 def solve(
@@ -122,6 +126,7 @@ def solve(
         )
     whole = posed(problem, None if symmetries is None else tuple(symmetries))
     budget = Budget.of(budget)
+    _check_precision(budget)
     growth = None if network or stages or sampling else default_growth(whole, budget)
     network = network or default_network(problem, budget)
     time = time_of(whole)
@@ -149,6 +154,17 @@ def train(
         training, state = trained(training, store.restore(), budget, store, growth, after, known)
     found = judged(training, state, key, known)
     return Solution(training.objective, state.weights, state.history, found)
+
+
+def _check_precision(budget):
+    double = jnp.asarray(0.0).dtype == jnp.float64
+    if 0.0 < budget.error < _SINGLE and not double:
+        warnings.warn(
+            f"an error of {budget.error:g} is out of reach in single precision, so that all "
+            f'{budget.iterations:,} iterations will be made: jax.config.update("jax_enable_x64", True), '
+            "before anything else",
+            stacklevel=3,
+        )
 
 
 _KINDS: dict[str, tuple[Any, str]] = {

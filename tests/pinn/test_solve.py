@@ -125,6 +125,13 @@ def test_gauss_newton_solves_a_rod(dual, double):
         assert _relative(solution(x=x), np.sin(np.pi * x)) < (1e-5 if double else 1e-2)
 
 
+def test_an_error_that_single_precision_cannot_reach_is_told():
+    small = {"network": pinn.MLP(10, 1), "sampling": pinn.Sampling(points=50)}
+    budget = pinn.Budget(iterations=20, error=1e-6)
+    with jax.enable_x64(False), pytest.warns(UserWarning, match="jax_enable_x64"):
+        pinn.solve(ROD, jax.random.key(0), budget, stages=[pinn.Stage(pinn.Adam(), rounds=1)], **small)
+
+
 def test_penalised_conditions_are_balanced_and_met(key):
     conditions = [
         pinn.Neumann(-jnp.pi, {"x": 0.0}),
