@@ -49,10 +49,11 @@ def check_smooth(problem: Problem) -> None:
 
 def _refuse(key, name, order, where):
     what = "jumps" if order == 1 else f"jumps in its derivative of order {order - 1}"
+    more = "" if order == 1 else f", with its derivatives to order {order - 1}"
     raise ParameterError(
         "a value that is not smooth",
         key=key,
-        wanted=f"continuous derivatives along {name} to order {order - 1}, as the equation has order {order}",
+        wanted=f"what is continuous along {name}{more}, as the equation has order {order} there",
         got=f"a function that {what} {where}, which the residual cannot see",
         advice="round it over a short length" + ("" if "[" in key else ", or penalise it: exact=False"),
     )
