@@ -39,8 +39,9 @@ MODEST, FEW, SPARING = 20, 4, 64
 UNKNOWN = 5.0
 # Ordinary scenarios far out: a mode that they shall meet, in units of the one known, and most of them.
 NOTABLE, SLACK, ISLANDS, HOPELESS = 0.3, 0.1, 400, 3000
-# Most planes put between and next to neighbours, and how far out they are looked for.
-ARCS, OUT = 192, 1.03
+# Most planes put between and next to neighbours, and how far out they are looked for. Along a cylinder
+# planes are level and one step on is no farther out, but for what bisection errs; straight on 1 / ALIKE.
+ARCS, OUT, ON, LEVEL = 192, 1.03, 1.02, 1.01
 # The least cosine of two neighbours: looking away from a plane leads a right angle on or more. Close ones.
 NEIGHBOUR, CLOSE = -0.3, 0.5
 # Most points tried at once.
@@ -103,16 +104,16 @@ def _along_arcs(planes, known):
     """Return points halfway between neighbouring planes, and one step on, as far out, where no plane is yet.
 
     Those of the first ones, of a number known, were tried before. Neighbours far from one another are tried
-    among the first planes only: later ones have been put next to others.
+    among the first planes only: later ones have been put next to others. One step on follows only
+    two that are as far out as one another, as on a cylinder: others would creep outwards around corners.
     """
     one, other = _neighbours(planes, known, CLOSE if known else NEIGHBOUR)
     a, b = planes.direction[one], planes.direction[other]
     cosine = np.sum(a * b, axis=1, keepdims=True)
-    near = cosine[:, 0] > CLOSE
-    onwards = [2 * cosine * b - a, 2 * cosine * a - b]
-    place = np.concatenate([v[near] for v in onwards] + [a + b])
-    reach = OUT * np.maximum(planes.bound[one], planes.bound[other])
-    reach = np.concatenate([reach[near], reach[near], reach])
+    far, near = (bound(planes.bound[one], planes.bound[other]) for bound in (np.maximum, np.minimum))
+    on = (cosine[:, 0] > CLOSE) & (far <= LEVEL * near)
+    place = np.concatenate([(2 * cosine * b - a)[on], (2 * cosine * a - b)[on], a + b])
+    reach = np.concatenate([ON * near[on], ON * near[on], OUT * far])
     unit = place / np.maximum(np.linalg.norm(place, axis=1, keepdims=True), 1e-12)
     new = np.max(unit @ planes.direction.T, axis=1, initial=-1.0) <= ALIKE
     return diverse((reach[:, None] * unit)[new], MOST, ALIKE)
