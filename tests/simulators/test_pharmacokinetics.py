@@ -12,6 +12,7 @@ from physsynth.core.errors import ParameterError
 
 NAME = "pharmacokinetics/oral_one_compartment"
 TRANSIT = "pharmacokinetics/oral_transit"
+SATURABLE = "pharmacokinetics/oral_saturable"
 BOTH = pytest.mark.parametrize("name", [NAME, TRANSIT])
 P = {"absorption_rate": 1.5, "clearance": 2.8, "volume": 32.0}
 
@@ -51,6 +52,69 @@ def test_the_slope_of_the_two_step_peak_is_that_of_its_value():
         step = 1e-6 * value
         beside = [float(peak({**P, name: value + sign * step})) for sign in (1, -1)]
         assert float(slope[name]) == pytest.approx((beside[0] - beside[1]) / (2 * step), rel=1e-6)
+
+
+def _integrated(p, doses, times):
+    """Concentration and peak by an eighth-order scheme at a tolerance of 1e-12."""
+    absorption, rate = p["absorption_rate"], p["clearance"] / p["volume"]
+
+    def flow(_, y):
+        first, second, level = y
+        eliminated = rate * level / (1 + level / p["half_saturation"])
+        inflow = absorption * second / p["volume"] - eliminated
+        return [-absorption * first, absorption * (first - second), inflow]
+
+    state, found, peak = np.zeros(3), np.zeros(times.size), 0.0
+    ends = np.append(doses[0][1:], times[-1] + 20.0 / absorption)
+    for start, end, amount in zip(doses[0], ends, doses[1], strict=True):
+        state = state + np.array([amount, 0.0, 0.0])
+        run = integrate.solve_ivp(
+            flow, (start, end), state, "DOP853", dense_output=True, rtol=1e-12, atol=1e-12
+        )
+        inside = (times >= start) & (times < end)
+        found[inside] = run.sol(times[inside])[2]
+        peak, state = max(peak, run.sol(np.linspace(start, end, 20_001))[2].max()), run.y[:, -1]
+    return found, peak
+
+
+@pytest.mark.parametrize("half_saturation", [2.0, 20.0])
+@pytest.mark.parametrize("absorption", [0.2, 4.0])
+def test_saturable_elimination_agrees_with_integration(absorption, half_saturation):
+    doses = (np.array([0.0, 12.0, 24.0, 30.0]), np.array([320.0, 0.0, 640.0, 200.0]))
+    times, p = np.linspace(0.0, 200.0, 401), {**P, "absorption_rate": absorption}
+    p["half_saturation"] = half_saturation
+    exact, peak = _integrated(p, doses, times)
+    found = ps.simulator(SATURABLE, doses=doses, times=times)(p)
+    np.testing.assert_allclose(found["concentration"], exact, atol=1e-4 * peak)
+    np.testing.assert_allclose(found["peak_concentration"], peak, rtol=1e-4)
+
+
+def test_without_saturation_it_is_the_closed_form():
+    doses, times = (np.arange(4) * 12.0, np.array([210.0, 420, 0, 210])), np.linspace(0.0, 60.0, 121)
+    linear = ps.simulator(TRANSIT, doses=doses, times=times)(P)
+    found = ps.simulator(SATURABLE, doses=doses, times=times)({**P, "half_saturation": 1e9})
+    for name, expected in linear.items():
+        np.testing.assert_allclose(found[name], expected, atol=1e-5)
+
+
+def test_area_under_a_saturated_curve():
+    # int C / (1 + C / K) dt = D / CL: all of the dose is eliminated at last
+    times = np.linspace(0.0, 600.0, 60_001)
+    level = ps.simulator(SATURABLE, doses=([0.0], [640.0]), times=times)({**P, "half_saturation": 8.0})
+    c = np.asarray(level["concentration"])
+    np.testing.assert_allclose(integrate.simpson(c / (1 + c / 8.0), x=times), 640.0 / 2.8, rtol=1e-5)
+
+
+def test_slopes_of_a_saturated_curve_are_those_of_its_values():
+    sim = ps.simulator(SATURABLE, doses=([0.0, 12.0], [320.0, 320.0]), times=[0.5, 2.0, 14.0, 40.0])
+    p = {**P, "half_saturation": 20.0}
+    slope = jax.jacfwd(sim)(p)
+    for name, value in p.items():
+        step = 1e-5 * value
+        above, below = (sim({**p, name: value + sign * step}) for sign in (1, -1))
+        for output in above:
+            expected = (above[output] - below[output]) / (2 * step)
+            np.testing.assert_allclose(slope[output][name], expected, rtol=1e-4, atol=1e-7)
 
 
 def test_single_dose_peak_is_where_calculus_puts_it():
