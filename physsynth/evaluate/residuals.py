@@ -9,6 +9,13 @@ but its residuals are alike: neighbours in a member, and members at one place. T
 with k the places: the measurements of all members in the order of their coordinate, cut into as many equal
 parts as a member has measurements on average (those of an only member into the root of their number).
 
+Residuals of the right curve may still be wrong in size: one from a slipped decimal point, or all of some
+places, where measurements err otherwise than the noise says. Where members are told apart,
+
+    m = max_j z_j^2 / sum z_j^2,   v = sum_k (sum_(j in k) z_j^2)^2 / n_k / (sum z_j^2)^2
+
+Beyond members they scatter as members do, which is not normal, and nothing is said of their size.
+
 A fit takes from the residuals what it can follow, so those of a right model are no white noise:
 
     z ~ Normal(0, 1 - A'A),   A_dj = (f_dj - m_j) / (s_j sqrt(D))   over posterior draws d = 1 .. D.
@@ -34,19 +41,24 @@ from physsynth.core.checks import Check
 from physsynth.core.errors import DataError
 
 LEAST_P = 0.005
+_CURVE = "the measurements follow another curve than the simulator, or their errors hang together"
+_ROW = (
+    "look at the measurement of the largest residual: a slip, or errors with heavier tails than the noise has"
+)
+_NOISE = "measurements err more at some places than the noise says, and less at others: state another noise"
 # Draws of a right model's residuals: the most, the fewest, and how many numbers they may be in all.
 _MOST, _FEWEST, _ROOM = 4000, 1000, 20_000_000
 
 
 @dataclass(frozen=True)
-class Alike:
-    """How alike residuals are, and the chance that those of a right model are so alike or more."""
+class Chance:
+    """A statistic of residuals, and the chance that those of a right model have one as large."""
 
     statistic: float
     p_value: float
 
     @classmethod
-    def among(cls, found: np.ndarray, law: np.ndarray) -> Alike:
+    def among(cls, found: np.ndarray, law: np.ndarray) -> Chance:
         """Place a statistic among those of a right model.
 
         The measured one counts among them, so that P(p <= a) is at most a however few are drawn.
@@ -64,37 +76,54 @@ class Residuals:
         Over ``observation``: ``residual`` (in units of the noise), ``member``, ``coordinate`` and ``at``, its
         place. Over ``place``: ``middle`` of its coordinates, ``mean`` of its residuals, and ``low`` and
         ``high``, between which that mean lies under a right model 95 times in 100.
-    neighbours, places : Alike or None
+    neighbours, places : Chance or None
         How alike residuals are from one to the next in a member, and at one place from member to member;
         None where no member has two measurements, and for places where there is one member.
+    largest, scatter : Chance or None
+        The largest residual, and how unevenly they scatter from place to place; None where members are not
+        told apart, or none has two measurements.
     """
 
     dataset: xr.Dataset
-    neighbours: Alike | None
-    places: Alike | None
+    neighbours: Chance | None
+    places: Chance | None
+    largest: Chance | None
+    scatter: Chance | None
 
     def checks(self) -> list[Check]:
-        """Return the checks that residuals are no more alike than under a right model; none of nothing."""
-        found = {"neighbouring residuals": self.neighbours, "members' residuals at one place": self.places}
-        return [
-            Check(
-                f"chance of {name} so alike",
-                alike.p_value,
-                f"> {LEAST_P:g}",
-                alike.p_value > LEAST_P,
-                "the measurements follow another curve than the simulator, or their errors hang together",
-            )
-            for name, alike in found.items()
-            if alike is not None
-        ]
+        """Return the checks of the curve: residuals no more alike than a right model's; none of nothing."""
+        return _checks(
+            {
+                "neighbouring residuals so alike": (self.neighbours, _CURVE),
+                "members' residuals at one place so alike": (self.places, _CURVE),
+            }
+        )
+
+    def noise_checks(self) -> list[Check]:
+        """Return the checks of the noise: residuals of the size, and as even, as a right model's."""
+        return _checks(
+            {
+                "one residual so large": (self.largest, _ROW),
+                "residuals that scatter so unevenly": (self.scatter, _NOISE),
+            }
+        )
 
     def summary(self) -> dict:
         """Return statistics, p-values and checks as a plain dict."""
-        found = {"neighbours": self.neighbours, "places": self.places}
+        found = {name: getattr(self, name) for name in ("neighbours", "places", "largest", "scatter")}
         return {
-            **{name: None if alike is None else asdict(alike) for name, alike in found.items()},
+            **{name: None if chance is None else asdict(chance) for name, chance in found.items()},
             "checks": [check.summary() for check in self.checks()],
+            "noise_checks": [check.summary() for check in self.noise_checks()],
         }
+
+
+def _checks(found):
+    return [
+        Check(f"chance of {name}", chance.p_value, f"> {LEAST_P:g}", chance.p_value > LEAST_P, advice)
+        for name, (chance, advice) in found.items()
+        if chance is not None
+    ]
 
 
 def residuals(
@@ -117,7 +146,8 @@ def residuals(
     along : array (observation,), optional
         The coordinate that puts measurements in order; the order given unless given.
     groups : array (observation,), optional
-        Which member each measurement belongs to; all to one unless given.
+        Which member each measurement belongs to. Unless given, all are taken as one series, and nothing is
+        said of their size.
 
     Returns
     -------
@@ -158,10 +188,12 @@ def residuals(
     runs = [row[np.argsort(coordinate[row], kind="stable")] for row in rows if row.size > 1]
     dataset = dataset.assign(_means(z, law, places, coordinate))
     if not runs:
-        return Residuals(dataset, None, None)
-    neighbours = Alike.among(_along(z, runs)[0], _along(law, runs))
-    shared = Alike.among(_across(z, places)[0], _across(law, places)) if len(rows) > 1 else None
-    return Residuals(dataset, neighbours, shared)
+        return Residuals(dataset, None, None, None, None)
+    measures = {"neighbours": lambda z: _along(z, runs)}
+    measures |= {"places": lambda z: _across(z, places)} if len(rows) > 1 else {}
+    measures |= {"largest": _largest, "scatter": lambda z: _scatter(z, places)} if groups is not None else {}
+    found = {name: Chance.among(measure(z)[0], measure(law)) for name, measure in measures.items()}
+    return Residuals(dataset, *(found.get(name) for name in ("neighbours", "places", "largest", "scatter")))
 
 
 def _check(y, f, s):
@@ -199,6 +231,16 @@ def _along(z, runs):
 def _across(z, places):
     """Return the squared sums of residuals at each place over their number, beside the squares of all."""
     return np.sum(_sums(z, places) ** 2 / np.bincount(places), axis=1) / _squares(z)
+
+
+def _largest(z):
+    """Return the largest square (draw,) beside the sum of all."""
+    return np.max(z**2, axis=1) / _squares(z)
+
+
+def _scatter(z, places):
+    """Return how unevenly squares (draw,) lie over the places; 1 over their number where evenly."""
+    return np.sum(_sums(z**2, places) ** 2 / np.bincount(places), axis=1) / _squares(z) ** 2
 
 
 def _sums(z, places):

@@ -481,7 +481,17 @@ def _evaluation(job) -> Iterator[Section]:
     found = job.summary("evaluate")
     measured = "Do simulated members look like the measured ones, and do" if job.problem.model else "Do"
     lede = f"{measured} all scenarios obey the laws?"
-    yield Section("Evaluation", lede, [_checks(found), *_residuals(job)])
+    yield Section("Evaluation", lede, [_checks(found), *_noise(found), *_residuals(job)])
+
+
+def _noise(found) -> Iterator[Checks]:
+    """Yield the checks of the noise, where measurements were looked at."""
+    if found.get("noise"):
+        caption = (
+            "Are errors everywhere as large as the noise says? Where not, that stands on the statement too; "
+            "the study does not fail by it: the curve and the coverage of its bands are checked above."
+        )
+        yield _checks({"checks": found["noise"]}, caption)
 
 
 def _residuals(job) -> Iterator[Figure]:

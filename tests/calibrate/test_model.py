@@ -152,8 +152,8 @@ def test_times_that_err_scatter_measurements_by_the_slope(measurements):
         return model.predict(moved, psi, draw) + 0.02 * additive
 
     count = 20_000
-    drawn = jax.vmap(drawn)(jax.random.split(jax.random.key(3), count))
-    ratio = np.asarray(((drawn - mean) ** 2).mean(axis=0) / deviation**2)
+    measured = jax.vmap(drawn)(jax.random.split(jax.random.key(3), count))
+    ratio = np.asarray(((measured - mean) ** 2).mean(axis=0) / deviation**2)
     # Four standard errors of a mean square of normal numbers; the curvature adds less than a thousandth.
     np.testing.assert_allclose(ratio, 1.0, atol=4 * np.sqrt(2 / count) + 1e-3)
     assert deviation[0] > 3 * deviation[-1]

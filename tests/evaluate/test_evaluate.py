@@ -94,7 +94,9 @@ def test_residuals_of_a_right_model_pass_at_the_nominal_rate(members, each):
     x, n = np.linspace(0.0, 1.0, each), 100
     rng = np.random.default_rng(5)
     found = [_left_by_lines(rng.normal(size=(members, each)), x, rng, i) for i in range(n)]
-    measures = [[one.neighbours for one in found], [one.places for one in found]]
+    measures = [
+        [getattr(one, name) for one in found] for name in ("neighbours", "places", "largest", "scatter")
+    ]
     assert (None in measures[1]) == (members == 1)
     for p in (np.array([alike.p_value for alike in row]) for row in measures if None not in row):
         # Three binomial standard errors above the nominal rates.
@@ -114,6 +116,28 @@ def test_what_members_share_is_found_where_neighbours_hide_it():
         caught += [found.neighbours.p_value <= 0.005, found.places.p_value <= 0.005]
     assert caught[1] >= 9
     assert caught[0] <= 1
+
+
+def test_a_slip_is_found_that_runs_and_coverage_hide():
+    """One of 132 measurements off by 10 sd, as by a slipped decimal point: the noise grows with it."""
+    x, rng = np.linspace(0.0, 1.0, 11), np.random.default_rng(3)
+    for _ in range(5):
+        y = rng.normal(size=(12, 11))
+        y[rng.integers(12), rng.integers(11)] += 10.0
+        found = _left_by_lines(y, x, rng)
+        assert found.largest.p_value <= 0.005
+        assert found.neighbours.p_value > 0.005
+
+
+def test_errors_that_are_larger_at_some_places_are_found():
+    """Three times as large at the first third of the places: the noise lies in between."""
+    x, rng = np.linspace(0.0, 1.0, 12), np.random.default_rng(4)
+    caught = sum(
+        _left_by_lines(rng.normal(size=(8, 12)) * np.where(x < 1 / 3, 3.0, 1.0), x, rng).scatter.p_value
+        <= 0.005
+        for _ in range(10)
+    )
+    assert caught == 10
 
 
 def test_residuals_are_taken_in_the_order_of_their_coordinate():

@@ -95,7 +95,8 @@ def test_residuals_are_looked_at_within_members_or_from_member_to_member(result)
     """Theophylline is measured eleven times in a subject, a stop once; both have an order."""
     _, out, _ = result
     folder = next((out / "stages").glob("evaluate-*"))
-    checks = json.loads((folder / "summary.json").read_text())["checks"]
+    summary = json.loads((folder / "summary.json").read_text())
+    checks, noise = summary["checks"], summary["noise"]
     ((file, members),) = [
         (path.stem, np.unique(xr.load_dataset(path)["member"]).size) for path in folder.glob("residuals_*.nc")
     ]
@@ -104,6 +105,11 @@ def test_residuals_are_looked_at_within_members_or_from_member_to_member(result)
     # neighbours, and where there are several members also what they share at one place
     assert len(found) == 1 + (members > 1)
     assert all(row["passed"] for row in found)
+    # The size of errors is looked at where members are told apart; what is found stands on the statement.
+    assert len(noise) == (2 if members > 1 else 0)
+    told = (next((out / "stages").glob("require-*")) / "summary.json").read_text()
+    for row in noise:
+        assert (row["name"] in told) == (not row["passed"])
 
 
 def test_the_release_verifies_and_h5py_reads_it(result):

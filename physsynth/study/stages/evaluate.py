@@ -52,10 +52,11 @@ class Evaluate:
                     _named(check.summary(), f"{kind} scenarios") for check in found.checks()
                 ]
         if job.posterior is not None:
-            summary["coverage"] = self._predictions(job, summary["checks"])
+            summary["noise"] = []
+            summary["coverage"] = self._predictions(job, summary["checks"], summary["noise"])
         write_json(job.folder / SUMMARY, summary)
 
-    def _predictions(self, job, checks):
+    def _predictions(self, job, checks, noise):
         job.progress("predictions against the measurements")
         model = job.problem.model
         mask = np.asarray(model.experiment.design.mask)
@@ -79,6 +80,7 @@ class Evaluate:
             write(job.folder / f"residuals_{name}.nc", found.dataset)
             order = f"in order of {name.replace('_', ' ')}"
             checks += [_named(check.summary(), order) for check in found.checks()]
+            noise += [_named(check.summary(), order) for check in found.noise_checks()]
         return coverage
 
 

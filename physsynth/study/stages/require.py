@@ -139,7 +139,9 @@ def _summary(job, need, outside):
 
 def refuted(job: Job) -> tuple[Check, ...]:
     """Return the checks that the evaluation failed: they speak against the model behind the forecast."""
-    return tuple(check for check in checks_of(job.summary("evaluate")) if not check.passed)
+    found = job.summary("evaluate")
+    noise = checks_of({"checks": found.get("noise", [])})
+    return tuple(check for check in (*checks_of(found), *noise) if not check.passed)
 
 
 def _finite(value):
