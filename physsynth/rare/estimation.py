@@ -41,6 +41,7 @@ def estimate(
     differentiable: bool = True,
     guide: LimitStateFunction | None = None,
     runs: xr.Dataset | None = None,
+    scenarios: int = 0,
 ) -> Event:
     """Estimate the probability that a limit state is not positive, and sample the scenarios where it is not.
 
@@ -69,6 +70,9 @@ def estimate(
     runs : xr.Dataset, optional
         Runs already made, over ``scenario``: every parameter, `g`, and `log_density`, the log of the density
         from which they were drawn. They enter the estimate, and the search starts from them.
+    scenarios : int
+        Fewest failing scenarios that an estimate with a guide is to draw, where they will be reweighted: its
+        probability needs fewer than they do. Without a guide there are about 1 / target_cov^2, or more.
 
     Returns
     -------
@@ -102,7 +106,7 @@ def estimate(
     known = Runs.none(space.dimension) if runs is None else Runs.read(runs, space)
     evaluator = Evaluator(limit_state, space, int(max_calls), differentiable, known)
     helper = evaluator if guide is None else Evaluator(guide, space, GUIDE_CALLS * int(max_calls))
-    strategy = _method(method) if guide is None else _guided(method, helper)
+    strategy = _method(method) if guide is None else _guided(method, helper, scenarios)
     rng = np.random.default_rng(np.asarray(jax.random.key_data(key)).ravel())
     evaluator.held_back = 0 if isinstance(strategy, MonteCarlo) else int(FOR_MODES * max_calls)
     result = _with_runs(known, strategy, evaluator, rng, target_cov)
@@ -157,12 +161,12 @@ def _method(method):
     return method
 
 
-def _guided(method, guide: Evaluator) -> Method:
+def _guided(method, guide: Evaluator, scenarios: int) -> Method:
     if method != "auto":
         raise ParameterError(
             "a guide beside a method", key="guide", wanted='method="auto"', got=f"method={method!r}"
         )
-    return Guided(guide)
+    return Guided(guide, scenarios=int(scenarios))
 
 
 def _check(space, key, target_cov, max_calls):

@@ -66,6 +66,8 @@ class Guided:
         Picks above which the guide is given up.
     wary : float
         Share of the picks spent where no failure is foreseen.
+    scenarios : int
+        Fewest failing picks, for those who reweight the scenarios: the probability needs fewer than they do.
     """
 
     guide: Evaluator
@@ -75,6 +77,7 @@ class Guided:
     least: int = 100
     most: int = 4000
     wary: float = 0.15
+    scenarios: int = 0
     importance: Importance = field(default_factory=Importance)
     otherwise: Auto = field(default_factory=Auto)
 
@@ -98,7 +101,7 @@ class Guided:
         if drawn.chances(trust, self.wary).foreseen > self.most * target_cov**2:
             return self.otherwise.run(evaluator, rng, target_cov)
         sample = self._sample(drawn, trust, evaluator, rng, self.least)
-        while missing := sample.missing(target_cov, evaluator.remaining):
+        while missing := sample.missing(target_cov, self.scenarios, evaluator.remaining):
             sample = sample.more(evaluator, rng, missing)
         result = sample.estimate(target_cov, plan.planes.joined(trust.missed).points)
         if result.converged or not evaluator.remaining:
@@ -273,13 +276,21 @@ class _Sample:
         cov = np.sqrt(np.var(correction, ddof=1) / m / p**2 + UNSEEN / m**2)
         return first, replace(failing, probability=p, cov=float(cov))
 
-    def missing(self, target_cov: float, remaining: int) -> int:
+    def missing(self, target_cov: float, scenarios: int, remaining: int) -> int:
         """Return the picks still wanted, at most twice as many again; none where they cannot help."""
         first, second = self.covs()
         m, left = len(self.index), target_cov**2 - (first if np.isfinite(first) else 0.0)
-        if not remaining or left <= 0 or second.cov**2 <= left:
+        few = int(np.sum(self.true[self.index] <= 0)) < scenarios
+        if not remaining or left <= 0 or (second.cov**2 <= left and not few):
             return 0
-        return int(min(2 * m, max(100, 1.1 * m * second.cov**2 / left - m))) if np.isfinite(second.cov) else m
+        if not np.isfinite(second.cov):
+            return m
+        precise = 1.1 * m * second.cov**2 / left
+        return int(min(2 * m, max(100, precise - m, 1.1 * self._for_failures(scenarios) - m if few else 0)))
+
+    def _for_failures(self, scenarios: int) -> float:
+        """Return the picks that would hold so many failing ones."""
+        return scenarios * len(self.index) / max(float(np.sum(self.true[self.index] <= 0)), 1.0)
 
     def estimate(self, target_cov: float, design_points) -> Estimate:
         """Return the estimate: each scenario once, with the weights of its picks added."""

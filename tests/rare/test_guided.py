@@ -89,6 +89,14 @@ def test_what_turns_out_as_believed_is_not_paid_for():
     assert abs(event.probability / PLANE - 1) < 4 * 0.01
 
 
+def test_as_many_failing_scenarios_as_are_wanted():
+    """The probability needs a few hundred runs; those who reweight the scenarios want more of them."""
+    event = ps.rare.estimate(true, SPACE, jax.random.key(7), guide=shifted, target_cov=0.05, scenarios=1000)
+    # A draw picked twice is one scenario: among thousands of draws few are.
+    assert np.sum(event.scenarios["status"].values == 0) > 800
+    assert abs(event.probability / PLANE - 1) < 4 * 0.05
+
+
 def test_scenarios_are_true_failures_whose_weights_sum_to_the_probability():
     event = ps.rare.estimate(true, SPACE, jax.random.key(3), guide=turned)
     failing = event.scenarios.isel(scenario=event.scenarios["status"].values == 0)

@@ -9,6 +9,7 @@ probability is from that of endless chains is part of the interval.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -181,6 +182,8 @@ class Sampler:
             method=self.job.study.tables.rare.method,
             differentiable=self.sim.differentiable,
             guide=self.guide,
+            # Each posterior draw weighs them anew.
+            scenarios=0 if self.job.posterior is None else math.ceil(target_cov**-2),
         )
 
     def _carried_cov(self, event) -> float:
