@@ -163,12 +163,11 @@ class Sampler:
         table = self.job.study.tables.rare
         target = table.target_cov * table.replicates**0.5
         first = self._estimate(key, target, table.max_calls)
-        reached, spent = self._carried_cov(first), first.calls + GRADIENT_COST * first.gradient_calls
-        if not np.isfinite(reached) or reached <= LOOSE * target or 2 * spent > table.max_calls:
+        own, carried = self._covs(first)
+        spent = first.calls + GRADIENT_COST * first.gradient_calls
+        if not np.isfinite(carried) or carried <= LOOSE * target or 2 * spent > table.max_calls:
             return first
-        second = self._estimate(
-            jax.random.fold_in(key, 1), target * first.cov / reached, table.max_calls - spent
-        )
+        second = self._estimate(jax.random.fold_in(key, 1), target * own / carried, table.max_calls - spent)
         counts = ("calls", "gradient_calls", "guide_calls", "failed_runs")
         return replace(second, **{name: getattr(first, name) + getattr(second, name) for name in counts})
 
@@ -186,17 +185,19 @@ class Sampler:
             scenarios=0 if self.job.posterior is None else math.ceil(target_cov**-2),
         )
 
-    def _carried_cov(self, event) -> float:
-        """Return the coefficient of variation of the probability that the posterior draws have on average."""
+    def _covs(self, event) -> tuple[float, float]:
+        """Return the coefficients of variation of the probability, and of its mean over the posterior."""
         if self.job.posterior is None or not event.probability > 0:
-            return event.cov
+            return event.cov, event.cov
         size = 1 << (event.scenarios.sizes["scenario"] - 1).bit_length()
         carried = _carry(self, event.scenarios, self.job.posterior, size)
         own, other = (
             np.sqrt(np.sum(w**2) / np.sum(w) ** 2 - 1.0 / event.draws)
             for w in (event.scenarios["weight"].values, carried.weights)
         )
-        return float(event.cov * other / max(own, 1e-12))
+        # With a guide the probability is known better than its scenarios carry it.
+        reached = event.cov if self.guide is None else max(event.cov, float(own))
+        return reached, float(reached * other / max(own, 1e-12))
 
 
 def _guide(job):
