@@ -99,7 +99,7 @@ def estimate(
     >>> event.converged, round(event.probability, 3)
     (True, 0.023)
     """
-    _check(space, key, target_cov, max_calls)
+    _check(space, key, target_cov, max_calls, scenarios)
     for function in (limit_state, guide):
         if function is not None:
             check_traceable(function, space)
@@ -169,7 +169,7 @@ def _guided(method, guide: Evaluator, scenarios: int) -> Method:
     return Guided(guide, scenarios=int(scenarios))
 
 
-def _check(space, key, target_cov, max_calls):
+def _check(space, key, target_cov, max_calls, scenarios):
     if not isinstance(space, ParameterSpace) or not space.dimension:
         raise ParameterError(
             "no space of random parameters",
@@ -186,6 +186,8 @@ def _check(space, key, target_cov, max_calls):
         )
     if max_calls < 1:
         raise ParameterError("no calls allowed", key="max_calls", wanted="at least 1", got=max_calls)
+    if not isinstance(scenarios, int | np.integer) or scenarios < 0:
+        raise ParameterError("no count", key="scenarios", wanted="a whole number, 0 or more", got=scenarios)
     taken = [name for name in space.names if name in RESERVED]
     if taken:
         raise ParameterError(

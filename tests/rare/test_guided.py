@@ -133,6 +133,12 @@ def test_a_guide_goes_with_the_automatic_method_only():
         ps.rare.estimate(true, SPACE, jax.random.key(5), guide=shifted, method="subset")
 
 
+@pytest.mark.parametrize("scenarios", [-1, 2.5, np.nan])
+def test_failing_scenarios_wanted_are_a_count(scenarios):
+    with pytest.raises(ParameterError, match="scenarios"):
+        ps.rare.estimate(true, SPACE, jax.random.key(5), guide=shifted, scenarios=scenarios)
+
+
 def test_a_guide_whose_calls_run_out_is_given_up():
     event = ps.rare.estimate(true, SPACE, jax.random.key(6), guide=shifted, max_calls=150)
     assert event.calls + 3 * event.gradient_calls <= 150
